@@ -1,0 +1,2 @@
+//! An ordered map over pages.
+pub mod pages;

@@ -1,0 +1,89 @@
+//! What this crate asks of whoever keeps the pages.
+//!
+//! The map knows nothing of versions, files or transactions: it reads a page's *body* by its number, and a writer
+//! asks for a private body that it may change in place. Bodies come from disk, so nothing in them is believed before
+//! it has been checked: a damaged body gives a [`Fault`], never a panic and never an endless loop.
+
+use pentimento_storage::PageId;
+
+/// Why an operation of the map failed, apart from failures of the pages themselves.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The contents of a page contradict the format.
+    #[error("page {page} is damaged: {what}")]
+    Damaged {
+        /// The page whose body is wrong.
+        page: PageId,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A key is longer than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN).
+    #[error("a key of {len} bytes exceeds the limit of {max}")]
+    KeyTooLong {
+        /// The length of the key, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// A value is longer than [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN).
+    #[error("a value of {len} bytes exceeds the limit of {max}")]
+    ValueTooLong {
+        /// The length of the value, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+}
+
+/// Reads pages as one moment, or one transaction, sees them.
+pub trait ReadPages {
+    /// What goes wrong, faults of the map included.
+    type Error: From<Fault>;
+
+    /// The body of page `id`, exactly as long as its used bytes.
+    ///
+    /// # Errors
+    /// When there is no such page in this view, or it cannot be read.
+    fn page(&self, id: PageId) -> Result<&[u8], Self::Error>;
+
+    /// A hint that page `id` is about to be read.
+    #[inline]
+    fn prefetch(&self, id: PageId) {
+        let _ = id;
+    }
+}
+
+/// A private copy of a page, to be changed in place.
+#[derive(Debug)]
+pub struct PageMut<'a> {
+    /// All of the body's memory: used bytes first, then spare ones of any content.
+    pub body: &'a mut [u8],
+    /// How many bytes of `body` are used; never more than `body.len()`.
+    pub len: &'a mut usize,
+}
+
+/// Changes pages on behalf of one transaction.
+pub trait WritePages: ReadPages {
+    /// The body bytes that a node should not exceed, unless a single key needs more.
+    fn node_capacity(&self) -> usize;
+
+    /// A private copy of page `id` whose memory has room for at least `capacity` bytes; the used bytes stay.
+    /// The first call in a transaction copies the page, later ones find the copy.
+    ///
+    /// # Errors
+    /// When there is no such page, or no memory or disk space for the copy.
+    fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>, Self::Error>;
+
+    /// A new, empty page with room for at least `capacity` bytes. `owner` is the root of the tree that it is for.
+    ///
+    /// # Errors
+    /// When there is no memory, no disk space or no page number left.
+    fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId, Self::Error>;
+
+    /// Gives page `id` back. Older views go on reading it.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    fn free(&mut self, id: PageId) -> Result<(), Self::Error>;
+}

@@ -1,0 +1,3 @@
+//! Pages with history.
+mod ids;
+pub use ids::{PageId, Timestamp};

@@ -1,0 +1,2 @@
+//! pent
+fn main() {}

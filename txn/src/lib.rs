@@ -1,0 +1,1 @@
+//! Databases, snapshots and transactions.
