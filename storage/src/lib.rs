@@ -1,3 +1,54 @@
-//! Pages with history.
+//! Pages with history: the storage layer of the Pentimento store.
+//!
+//! A *page* has a stable number and a chain of immutable *versions*, each valid from the commit that made it until the one that
+//! superseded it. A reader pins a timestamp and sees, of each page, the version that was current then; a writer makes new versions and never touches old
+//! ones; what no pin needs is given back. Versions live in memory (*frames*) until a checkpoint writes them to the file.
+//!
+//! This crate knows nothing of trees or keys. What it promises is listed at the top of each module; the laws behind the promises are
+//! in the project's design page.
+//!
+//! All unsafe code of the project is here, in `medium`, `frame`, `place`, `read`, and at the points where frames are handed over, settled
+//! and given back; each block says why it is sound.
+
+mod buckets;
+mod charges;
+mod check;
+mod checkpoint;
+mod error;
+mod frame;
+mod history;
 mod ids;
+mod install;
+mod layout;
+mod medium;
+mod meta;
+mod pins;
+mod place;
+mod publication;
+mod read;
+mod reclaim;
+mod run_writer;
+mod slots;
+mod stats;
+mod store;
+mod sync;
+mod table;
+mod table_page;
+mod table_update;
+mod turn;
+mod write_set;
+
+pub use check::{Finding, Summary};
+pub use error::{Error, Result};
 pub use ids::{PageId, Timestamp};
+pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};
+pub use medium::{FileMedium, Medium, MemoryMedium, SEGMENT_BYTES};
+pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
+pub use pins::{ReaderInfo, ReaderKind};
+pub use place::MAX_REGISTER;
+pub use read::Pin;
+pub use reclaim::Progress;
+pub use stats::{Held, Stats};
+pub use store::{Options, Store};
+pub use turn::Patience;
+pub use write_set::{BodyMut, Savepoint, WriteSet};

@@ -1,0 +1,404 @@
+//! Checkpoints: making one timestamp's whole state durable in the medium itself, beside readers and writers.
+//!
+//! The order, and what a crash after each step leaves:
+//! 1. Under the writer's turn: C = the newest installed timestamp, pinned. (The previous checkpoint.)
+//! 2. Each version newest at C that has no slots gets some, and is written; neighbours in a tree's order of page numbers. (The previous
+//!    checkpoint, which needs none of these slots: it is a pin.)
+//! 3. The table pages that changed since the previous checkpoint are written to slots of their own, up to a new root. (The same.)
+//! 4. Sync; the older meta slot is written; sync. (After the second sync: C.) Only then is the previous checkpoint's pin dropped.
+//! 5. *Settle*: the places of the written versions change from frame to slots, in the table by compare-and-swap, then in the history, always both.
+//! 6. Our own registration is dropped, and all others are looked at, once: frames that somebody may be reading are kept for them.
+//!
+//! A checkpoint that fails before the meta is written gives its slots back and changes nothing. A failed sync, or a failure from the meta on,
+//! leaves it unknown what is on the disk: the store is poisoned.
+
+use crate::layout::{Run, SLOT_BYTES, slots_for};
+use crate::meta::{META_OFFSETS, Meta};
+use crate::pins::ReaderKind;
+use crate::place::Place;
+use crate::read::Pin;
+use crate::run_writer::RunWriter;
+use crate::store::Store;
+use crate::sync::{Arc, Ordering, fence};
+use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
+use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
+use crate::table_update::TableUpdate;
+use crate::turn::Patience;
+use crate::{Error, PageId, Result, Timestamp};
+use std::time::Instant;
+
+/// A version that a checkpoint gives slots to.
+struct Settling {
+    id: PageId,
+    birth: Timestamp,
+    frame: Place,
+    run: Run,
+    crc: u32,
+}
+
+/// What one table entry becomes.
+struct Change {
+    id: PageId,
+    entry: DiskEntry,
+}
+
+/// A running checkpoint. Dropped before its end it gives everything back.
+struct Checkpoint {
+    store: Arc<Store>,
+    /// C, with our registration as a reader there.
+    pin: Option<Pin>,
+    at: Timestamp,
+    previous: Timestamp,
+    pages: u32,
+    settling: Vec<Settling>,
+    changes: Vec<Change>,
+    /// Slots taken so far, given back on failure.
+    taken: Vec<Run>,
+}
+
+impl Store {
+    /// Makes everything installed up to now durable, and returns the timestamp that is. If another checkpoint is running,
+    /// waits for it first. Does nothing when the newest commit is durable already, or in a store in memory.
+    ///
+    /// # Errors
+    /// When the medium fails: [`Error::DiskFull`] leaves the store as it was, other failures may poison it.
+    pub fn checkpoint(self: &Arc<Self>) -> Result<Timestamp> {
+        if self.is_in_memory() {
+            return Ok(self.installed());
+        }
+        let started = Instant::now();
+        let mut checkpoint = match self.begin_checkpoint()? {
+            Ok(checkpoint) => checkpoint,
+            Err(durable) => return Ok(durable),
+        };
+        checkpoint.write_versions()?;
+        let update = checkpoint.write_table()?;
+        checkpoint.make_durable(update)?;
+        checkpoint.settle();
+        let took = started.elapsed().as_micros() as u64;
+        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.counters.checkpoint_us.fetch_add(took, Ordering::Relaxed);
+        let at = checkpoint.at;
+        drop(checkpoint);
+        self.cut_tail()?;
+        Ok(at)
+    }
+
+    /// Makes everything up to `at` durable: waits for a running checkpoint that includes it, or makes one.
+    ///
+    /// # Errors
+    /// As for [`checkpoint`](Store::checkpoint).
+    pub fn checkpoint_covering(self: &Arc<Self>, at: Timestamp) -> Result<()> {
+        while !self.is_in_memory() && self.durable() < at {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Step 1. The turn comes first, then the checkpoint: whoever holds the turn must never wait for one that waits for the turn.
+    fn begin_checkpoint(self: &Arc<Self>) -> Result<Result<Checkpoint, Timestamp>> {
+        loop {
+            {
+                let mut running = self.checkpointing.lock();
+                while *running {
+                    self.checkpoint_ended.wait(&mut running);
+                }
+            }
+            self.check_writable()?;
+            let Some(_turn) = self.take_turn(Patience::Forever) else { continue };
+            let mut running = self.checkpointing.lock();
+            if *running {
+                continue;
+            }
+            self.check_writable()?;
+            let (at, previous) = (self.installed(), self.pins.durable.get().unwrap_or_default());
+            if at == previous {
+                return Ok(Err(at));
+            }
+            *running = true;
+            self.pins.running.set(Some(at));
+            return Ok(Ok(Checkpoint {
+                pin: Some(self.pin_at(at, ReaderKind::Checkpoint)),
+                at,
+                previous,
+                pages: self.ids.lock().next,
+                store: self.clone(),
+                settling: Vec::new(),
+                changes: Vec::new(),
+                taken: Vec::new(),
+            }));
+        }
+    }
+
+    /// Cuts the free tail off the file, if it is long enough.
+    fn cut_tail(&self) -> Result<()> {
+        let medium = self.medium()?;
+        let mut slots = self.slots.lock();
+        if let Some(end) = slots.cut_at() {
+            medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("truncate", medium.path(), source))?;
+            slots.cut(end);
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let medium = self.medium()?;
+        medium.sync().map_err(|source| {
+            let error = Error::io("sync", medium.path(), source);
+            self.poison(&error);
+            error
+        })
+    }
+
+    /// Writes the next meta, and syncs.
+    fn write_meta(&self, at: Timestamp, pages: u32, levels: usize, root: Option<TableRef>, twin: bool) -> Result<()> {
+        let medium = self.medium()?;
+        let mut state = self.meta.lock();
+        let meta = Meta {
+            page_size: self.options.page_size as u32,
+            twin,
+            store_id: state.store_id,
+            sequence: state.sequence + 1,
+            timestamp: at,
+            pages,
+            levels: levels as u32,
+            root: root.map_or(Run { start: 0, slots: 0 }, |root| root.run),
+            root_crc: root.map_or(0, |root| root.crc),
+            user: state.user,
+        };
+        let written = medium.write(META_OFFSETS[meta.slot()], &meta.encode());
+        written.map_err(|source| {
+            let error = Error::io("write the meta slot", medium.path(), source);
+            self.poison(&error);
+            error
+        })?;
+        state.sequence = meta.sequence;
+        state.pages = pages;
+        drop(state);
+        self.sync()
+    }
+
+    /// Writes both meta slots for the durable checkpoint. With `twin` each says that the other tells the same.
+    pub(crate) fn write_both_metas(&self, twin: bool) -> Result<()> {
+        let at = self.pins.durable.get().unwrap_or_default();
+        let (levels, root) = {
+            let table = self.durable.read();
+            (table.levels.len(), table.root())
+        };
+        let pages = self.meta.lock().pages;
+        self.write_meta(at, pages, levels, root, twin)?;
+        self.write_meta(at, pages, levels, root, twin)
+    }
+
+    /// Ends the writing life of the store: a last checkpoint, and both meta slots telling the same. Readers may go on.
+    ///
+    /// # Errors
+    /// When the medium fails; what was durable before still is.
+    pub fn close(self: &Arc<Self>) -> Result<()> {
+        if self.is_in_memory() || self.options.read_only {
+            return Ok(());
+        }
+        self.checkpoint()?;
+        self.maintain();
+        self.cut_tail()?;
+        let Some(_turn) = self.take_turn(Patience::Forever) else { return Ok(()) };
+        self.check_writable()?;
+        self.write_both_metas(true)
+    }
+}
+
+impl Checkpoint {
+    /// Step 2.
+    fn write_versions(&mut self) -> Result<()> {
+        self.collect();
+        // A tree's pages together, in the order of their numbers.
+        self.settling.sort_unstable_by_key(|settling| (settling.run.start, settling.id));
+        let store = self.store.clone();
+        let mut writer = RunWriter::new(store.medium()?);
+        for settling in &mut self.settling {
+            // SAFETY: our registration at C retains the version, and frames are not written once handed over.
+            let bytes = unsafe { settling.frame.bytes() };
+            settling.crc = crc32fast::hash(bytes);
+            settling.run = store.allocate_run(&mut store.slots.lock(), slots_for(bytes.len()))?;
+            self.taken.push(settling.run);
+            writer.write(settling.run, bytes)?;
+            self.changes.push(Change {
+                id: settling.id,
+                entry: DiskEntry::Version { run: settling.run, birth: settling.birth, crc: settling.crc },
+            });
+        }
+        let written = writer.finish()?;
+        store.counters.bytes_written.fetch_add(written, Ordering::Relaxed);
+        store.counters.versions_written.fetch_add(self.settling.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Finds what changed since the previous checkpoint, stretch by stretch.
+    fn collect(&mut self) {
+        for stretch in 0..(self.pages as usize).div_ceil(ENTRIES_PER_TABLE_PAGE) {
+            if self.store.table.stamp_of(stretch) <= self.previous {
+                continue;
+            }
+            let first = (stretch * ENTRIES_PER_TABLE_PAGE) as u32;
+            for id in (first..self.pages.min(first + ENTRIES_PER_TABLE_PAGE as u32)).map(PageId) {
+                self.collect_page(id);
+            }
+        }
+    }
+
+    fn collect_page(&mut self, id: PageId) {
+        let store = self.store.clone();
+        let Some((place, birth, _)) = store.locate(id, self.at) else {
+            // Not there at C. If it was at the previous checkpoint it has died since; exactly when, nobody can ask any more.
+            let known = store.medium().ok().and_then(|medium| store.durable.read().entry(medium, id));
+            if matches!(known, Some(DiskEntry::Version { .. } | DiskEntry::Register { .. })) {
+                self.changes.push(Change { id, entry: DiskEntry::Dead { since: self.at } });
+            }
+            return;
+        };
+        if birth <= self.previous {
+            return;
+        }
+        if let Some(value) = place.as_immediate() {
+            self.changes.push(Change { id, entry: DiskEntry::Register { value, birth } });
+        } else if place.is_frame() {
+            let owner = self.owner_of(place);
+            // Until it has slots, `run.start` holds the owner to sort by.
+            let run = Run { start: u64::from(owner.0), slots: 0 };
+            self.settling.push(Settling { id, birth, frame: place, run, crc: 0 });
+        } else {
+            let spilled = store.spilled.lock().get(&id).copied();
+            let (_, crc) = spilled.filter(|(at, _)| *at == birth).expect("a version in slots is older, or spilled");
+            let run = store.run_of(place).expect("a version's place lies in the medium");
+            self.changes.push(Change { id, entry: DiskEntry::Version { run, birth, crc } });
+        }
+    }
+
+    fn owner_of(&self, frame: Place) -> PageId {
+        // SAFETY: our registration at C retains the version.
+        crate::layout::PageHeader::read(unsafe { frame.bytes() }).map_or(PageId::NONE, |header| header.owner)
+    }
+
+    /// Step 3. The table of C: what did not change is shared with the previous one.
+    fn write_table(&mut self) -> Result<TableUpdate> {
+        let store = self.store.clone();
+        let medium = store.medium()?;
+        let mut update = TableUpdate::new(level_sizes(self.pages));
+        let mut writer = RunWriter::new(medium);
+        self.changes.sort_unstable_by_key(|change| change.id);
+        let mut changes = std::mem::take(&mut self.changes).into_iter().peekable();
+        let known = store.durable.read().level_len(0);
+        let mut new = known..update.size(0);
+        loop {
+            let changed = changes.peek().map(|change| PageTable::stretch_of(change.id));
+            // In order: known stretches that changed, then every new one.
+            let stretch = match (changed, new.start) {
+                (Some(changed), first_new) if changed < first_new || new.is_empty() => changed,
+                (_, first_new) if !new.is_empty() => first_new,
+                _ => break,
+            };
+            if new.contains(&stretch) {
+                new.start = stretch + 1;
+            }
+            let mut page = match store.durable.read().leaf(medium, stretch) {
+                // The previous checkpoint is durable and pinned, and we are the only checkpointer.
+                Some(bytes) => TablePage::copied(bytes, 0, stretch as u32, self.at),
+                None => TablePage::new(0, stretch as u32, self.at),
+            };
+            while let Some(change) = changes.next_if(|change| PageTable::stretch_of(change.id) == stretch) {
+                page.set_entry(change.id, change.entry);
+            }
+            let table_ref = self.write_table_page(&page, page.newest(), &mut writer)?;
+            update.set(0, stretch, table_ref);
+        }
+        for level in 1..update.levels() {
+            for parent in update.parents_to_write(level, store.durable.read().level_len(level)) {
+                let children = update.children(&store.durable.read(), level, parent);
+                let newest = children.iter().map(|child| child.newest).max().unwrap_or_default();
+                let mut page = TablePage::new(level as u32, parent as u32, self.at);
+                page.set_refs(&children);
+                let table_ref = self.write_table_page(&page, newest, &mut writer)?;
+                update.set(level, parent, table_ref);
+            }
+        }
+        let written = writer.finish()?;
+        store.counters.bytes_written.fetch_add(written, Ordering::Relaxed);
+        store.counters.table_pages_written.fetch_add(update.len() as u64, Ordering::Relaxed);
+        Ok(update)
+    }
+
+    fn write_table_page(
+        &mut self,
+        page: &TablePage,
+        newest: Timestamp,
+        writer: &mut RunWriter<'_>,
+    ) -> Result<TableRef> {
+        let run = self.store.allocate_run(&mut self.store.slots.lock(), 1)?;
+        self.taken.push(run);
+        writer.write(run, page.bytes())?;
+        Ok(TableRef { run, crc: crc32fast::hash(page.bytes()), newest })
+    }
+
+    /// Step 4, and publication.
+    fn make_durable(&mut self, update: TableUpdate) -> Result<()> {
+        let store = &self.store;
+        store.sync()?;
+        let root = update.root(&store.durable.read());
+        store.write_meta(self.at, self.pages, update.levels(), root, false)?;
+        // From here on what we took is the durable checkpoint's.
+        self.taken.clear();
+        let replaced = store.durable.write().apply(update);
+        {
+            // Both pins change at once in the eyes of reclamation.
+            let _reclaimer = store.reclaimer.lock();
+            store.pins.durable.set(Some(self.at));
+            store.pins.running.set(None);
+        }
+        {
+            let mut slots = store.slots.lock();
+            replaced.into_iter().for_each(|run| slots.release(run));
+        }
+        store.spilled.lock().retain(|_, (birth, _)| *birth > self.at);
+        store.clock.durable_up_to(self.at);
+        Ok(())
+    }
+
+    /// Steps 5 and 6.
+    fn settle(&mut self) {
+        let store = self.store.clone();
+        for settling in &self.settling {
+            let place = store.place_of(settling.run).expect("the run was written");
+            if let Some(entry) = store.table.entry(settling.id) {
+                entry.replace_place(settling.frame, place);
+            }
+            // Always, even if the table had it: a committer may just have moved the frame's place here.
+            store.history.replace_place(settling.id, settling.birth, |_| place);
+        }
+        drop(self.pin.take());
+        fence(Ordering::SeqCst);
+        let retired = std::mem::take(&mut self.settling).into_iter().map(|settling| {
+            let superseded = store.history.get(settling.id, settling.birth);
+            (settling.frame, settling.birth, superseded.map_or(Timestamp::MAX, |version| version.end))
+        });
+        let mut reclaimer = store.reclaimer.lock();
+        let budget = 64 + 2 * retired.len();
+        reclaimer.retire_frames(&store, retired);
+        // What only the previous checkpoint needed is free now.
+        reclaimer.pass(&store, budget);
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        if !self.store.is_poisoned() {
+            let mut slots = self.store.slots.lock();
+            self.taken.drain(..).for_each(|run| slots.release(run));
+        }
+        self.pin = None;
+        if self.store.pins.running.get() == Some(self.at) {
+            self.store.pins.running.set(None);
+        }
+        *self.store.checkpointing.lock() = false;
+        self.store.checkpoint_ended.notify_all();
+    }
+}

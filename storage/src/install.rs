@@ -1,0 +1,92 @@
+//! Installing a commit: its versions become the newest, all of them before its timestamp may be published.
+//!
+//! The order, for each page: the old version goes into the history (its place read in the same critical section), then the new birth
+//! is stored, then the new place. Readers load place, then birth. See "Reading" in the design for why this is sound.
+//! Nothing here can fail: whatever can was done before.
+
+use crate::place::Place;
+use crate::reclaim::Superseded;
+use crate::store::Store;
+use crate::sync::Ordering;
+use crate::write_set::{Private, State, WriteSet, stamp};
+use crate::{PageId, Timestamp};
+
+/// How many versions a commit judges or frees besides twice those that it superseded itself.
+const RECLAIM_BUDGET: usize = 64;
+
+impl WriteSet {
+    /// Makes the transaction's state the newest, passes the turn on, and does a bounded amount of reclamation. A `strict`
+    /// commit is published only when a checkpoint has made it durable. Without any change there is no commit,
+    /// and the timestamp is the one that the transaction began after.
+    #[must_use]
+    pub fn install(mut self, strict: bool) -> Timestamp {
+        if self.pages.is_empty() {
+            return self.base();
+        }
+        let store = self.store().clone();
+        let at = self.birth();
+        let (pages, saved) = self.take_all();
+        saved.into_iter().for_each(|private| self.give_up(private));
+
+        let mut superseded = Vec::with_capacity(pages.len());
+        let mut freed = Vec::new();
+        let versions = pages.len() as u64;
+        for (id, private) in pages {
+            store.install_page(id, private, at, &mut superseded, &mut freed);
+        }
+        // Page numbers may be reused at once: older timestamps find the old page in the history.
+        store.ids.lock().free.append(&mut freed);
+        store.clock.install(at, strict && !store.is_in_memory());
+        store.counters.commits.fetch_add(1, Ordering::Relaxed);
+        store.counters.versions_installed.fetch_add(versions, Ordering::Relaxed);
+        drop(self);
+
+        let budget = RECLAIM_BUDGET + 2 * superseded.len();
+        let mut reclaimer = store.reclaimer.lock();
+        reclaimer.add(superseded);
+        if reclaimer.is_due(&store) {
+            reclaimer.pass(&store, budget);
+        }
+        at
+    }
+}
+
+impl Store {
+    fn install_page(
+        &self,
+        id: PageId,
+        private: Private,
+        at: Timestamp,
+        superseded: &mut Vec<Superseded>,
+        freed: &mut Vec<PageId>,
+    ) {
+        let Private { state, owner, fresh, .. } = private;
+        let place = match state {
+            State::Frame { mut frame, len } => {
+                let len = stamp(&mut frame, id, owner, at, len).len();
+                self.frames.hand_over(frame, len)
+            }
+            State::Spilled { place, crc, .. } => {
+                self.spilled.lock().insert(id, (at, crc));
+                place
+            }
+            State::Register(value) => Place::immediate(value),
+            State::Freed => {
+                freed.push(id);
+                if fresh {
+                    return;
+                }
+                Place::NOWHERE
+            }
+        };
+        let entry = self.table.grow_to(id);
+        let (old_place, old_birth) = entry.load();
+        // Looked up before the page's lock is taken: it may touch the disk. Only we supersede, so the birth is right.
+        let crc = if old_place.is_unverified() { self.durable_crc(id, old_birth).unwrap_or(0) } else { 0 };
+        if let Some(old) = self.history.supersede(id, entry, at, crc) {
+            superseded.push(Superseded { id, birth: old.birth, end: at, bytes: 0 });
+        }
+        entry.install(at, place);
+        self.table.stamp(id, at);
+    }
+}

@@ -1,0 +1,210 @@
+//! Who reads at which timestamp: registration without a lock.
+//!
+//! Promises:
+//! 1. Registering stores the pin, fences, and reads `published` again; if it moved, it starts over. So a reclaim pass that read `published`
+//!    before it looked either sees the registration, or the registration's pin is not older than what the pass judges.
+//! 2. A pin never moves from one place to another: what shares a pin (clones, owned iterators, `Bytes`) shares the registration.
+//! 3. A scan sees each registration that was there before it began and has not gone.
+//! 4. The array grows with the readers and never shrinks; releasing is one store.
+
+use crate::Timestamp;
+use crate::buckets::Buckets;
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use std::cell::Cell;
+use std::time::Instant;
+
+/// Who holds a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReaderKind {
+    /// A snapshot.
+    Snapshot,
+    /// The write transaction that has the turn.
+    Writer,
+    /// The running checkpoint.
+    Checkpoint,
+}
+
+/// One registration, on a cache line of its own. `pin` is 0 when free, else the timestamp + 1.
+#[derive(Default)]
+#[repr(align(64))]
+struct Slot {
+    pin: AtomicU64,
+    since_ms: AtomicU64,
+    note: Mutex<Note>,
+}
+
+#[derive(Default, Clone)]
+struct Note {
+    label: Option<Arc<str>>,
+    kind: Option<ReaderKind>,
+}
+
+/// A registration as statistics show it.
+#[derive(Clone, Debug)]
+pub struct ReaderInfo {
+    /// The timestamp that it reads at.
+    pub at: Timestamp,
+    /// Who it is.
+    pub kind: ReaderKind,
+    /// The label, if it was given one.
+    pub label: Option<Arc<str>>,
+    /// How long it has been there, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// How many taken slots in a row make the array grow.
+const PROBES: usize = 64;
+
+thread_local! {
+    /// Where this thread registered last: most likely free again.
+    static HINT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// All registrations of a store.
+pub(crate) struct Registry {
+    slots: Buckets<Slot>,
+    len: AtomicUsize,
+    epoch: Instant,
+}
+
+impl Registry {
+    pub fn new() -> Registry {
+        let slots = Buckets::new();
+        slots.grow_to(PROBES - 1);
+        Registry { slots, len: AtomicUsize::new(PROBES), epoch: Instant::now() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+
+    /// Registers at whatever `published` is, and returns the slot and the pin.
+    #[inline]
+    pub fn register_newest(&self, published: &AtomicU64) -> (usize, Timestamp) {
+        let mut pin = published.load(Ordering::SeqCst);
+        let index = self.claim(pin);
+        let slot = self.slots.get(index).expect("claimed slots exist");
+        loop {
+            fence(Ordering::SeqCst);
+            let now = published.load(Ordering::SeqCst);
+            if now == pin {
+                slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
+                return (index, Timestamp(pin));
+            }
+            pin = now;
+            slot.pin.store(pin + 1, Ordering::SeqCst);
+        }
+    }
+
+    /// Registers at a timestamp that the caller keeps readable by other means until this returns.
+    pub fn register_at(&self, at: Timestamp, kind: ReaderKind) -> usize {
+        let index = self.claim(at.0);
+        fence(Ordering::SeqCst);
+        let slot = self.slots.get(index).expect("claimed slots exist");
+        slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
+        slot.note.lock().kind = Some(kind);
+        index
+    }
+
+    /// Takes a free slot near the thread's last one and stores the pin there.
+    fn claim(&self, pin: u64) -> usize {
+        let mut start = HINT.get();
+        loop {
+            let len = self.len.load(Ordering::Acquire);
+            for probe in 0..PROBES {
+                let index = (start + probe) % len;
+                let slot = self.slots.get(index).expect("slots below the length exist");
+                if slot.pin.load(Ordering::Relaxed) == 0
+                    && slot.pin.compare_exchange(0, pin + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+                {
+                    HINT.set(index);
+                    return index;
+                }
+            }
+            // As many as that in a row are taken: grow rather than search on.
+            self.slots.grow_to(len + PROBES - 1);
+            let _ = self.len.compare_exchange(len, len + PROBES, Ordering::AcqRel, Ordering::Relaxed);
+            start = len;
+        }
+    }
+
+    /// How many registrations there is room for.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub fn label(&self, index: usize, label: Arc<str>) {
+        if let Some(slot) = self.slots.get(index) {
+            slot.note.lock().label = Some(label);
+        }
+    }
+
+    pub fn release(&self, index: usize, noted: bool) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if noted {
+            *slot.note.lock() = Note::default();
+        }
+        slot.pin.store(0, Ordering::Release);
+        HINT.set(index);
+    }
+
+    /// Every pin, in no order, repeated where shared. The caller read `published` before.
+    pub fn scan(&self, pins: &mut Vec<Timestamp>) {
+        fence(Ordering::SeqCst);
+        for index in 0..self.len.load(Ordering::Acquire) {
+            let pin = self.slots.get(index).map_or(0, |slot| slot.pin.load(Ordering::SeqCst));
+            if pin != 0 {
+                pins.push(Timestamp(pin - 1));
+            }
+        }
+    }
+
+    /// Every registration with what is known of it.
+    pub fn readers(&self) -> Vec<ReaderInfo> {
+        let now = self.now_ms();
+        (0..self.len.load(Ordering::Acquire))
+            .filter_map(|index| {
+                let slot = self.slots.get(index)?;
+                let pin = slot.pin.load(Ordering::SeqCst).checked_sub(1)?;
+                let note = slot.note.lock().clone();
+                Some(ReaderInfo {
+                    at: Timestamp(pin),
+                    kind: note.kind.unwrap_or(ReaderKind::Snapshot),
+                    label: note.label,
+                    age_ms: now.saturating_sub(slot.since_ms.load(Ordering::Relaxed)),
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_register_and_are_seen() {
+        let registry = Registry::new();
+        let published = AtomicU64::new(0);
+        let mut held = Vec::new();
+        for pin in 0..5000 {
+            published.store(pin, Ordering::SeqCst);
+            held.push(registry.register_newest(&published));
+        }
+        let mut pins = Vec::new();
+        registry.scan(&mut pins);
+        pins.sort();
+        assert_eq!(pins, (0..5000).map(Timestamp).collect::<Vec<_>>());
+        for (index, _) in held.drain(1..) {
+            registry.release(index, false);
+        }
+        registry.label(held[0].0, "the oldest".into());
+        let readers = registry.readers();
+        assert_eq!((readers.len(), readers[0].at, readers[0].label.as_deref()), (1, Timestamp(0), Some("the oldest")));
+        registry.release(held[0].0, true);
+        let again = registry.register_newest(&published);
+        assert!(registry.readers()[0].label.is_none(), "a label goes with its reader");
+        registry.release(again.0, false);
+        assert!(registry.len.load(Ordering::Relaxed) < 5200, "slots are reused");
+    }
+}

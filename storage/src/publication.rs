@@ -1,0 +1,127 @@
+//! Which commits are installed, and which of them readers may see.
+//!
+//! Promises:
+//! 1. `published <= installed`, and both only grow. Timestamps are published in order.
+//! 2. A commit that was promised durable (*strict*) is not published before it is; what follows it waits with it.
+//! 3. Whoever publishes carries on through the relaxed commits that follow directly: when all is quiet and durable, everything is published.
+//! 4. After a failure of the medium publication stops for ever; nothing is un-installed.
+
+use crate::Timestamp;
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+#[derive(Default)]
+struct State {
+    /// Strict commits that are not durable yet, in order.
+    strict: VecDeque<Timestamp>,
+    durable: Timestamp,
+    stopped: bool,
+}
+
+pub(crate) struct Publication {
+    installed: AtomicU64,
+    published: AtomicU64,
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+impl Publication {
+    /// A store whose newest commit, durable and published, is `at`.
+    pub fn starting_at(at: Timestamp) -> Publication {
+        Publication {
+            installed: AtomicU64::new(at.0),
+            published: AtomicU64::new(at.0),
+            state: Mutex::new(State { durable: at, ..State::default() }),
+            moved: Condvar::new(),
+        }
+    }
+
+    pub fn installed(&self) -> Timestamp {
+        Timestamp(self.installed.load(Ordering::SeqCst))
+    }
+
+    pub fn published(&self) -> Timestamp {
+        Timestamp(self.published.load(Ordering::SeqCst))
+    }
+
+    pub fn published_cell(&self) -> &AtomicU64 {
+        &self.published
+    }
+
+    /// All versions of commit `at` are in the page table. Only under the writer's turn.
+    pub fn install(&self, at: Timestamp, strict: bool) {
+        let mut state = self.state.lock();
+        if strict {
+            state.strict.push_back(at);
+        }
+        self.installed.store(at.0, Ordering::SeqCst);
+        self.publish(&state);
+    }
+
+    /// Everything up to `at` would survive a crash.
+    pub fn durable_up_to(&self, at: Timestamp) {
+        let mut state = self.state.lock();
+        state.durable = state.durable.max(at);
+        while state.strict.front().is_some_and(|strict| *strict <= at) {
+            state.strict.pop_front();
+        }
+        self.publish(&state);
+        self.moved.notify_all();
+    }
+
+    fn publish(&self, state: &State) {
+        if state.stopped {
+            return;
+        }
+        let limit = state.strict.front().map_or(self.installed().0, |strict| strict.0 - 1);
+        self.published.fetch_max(limit, Ordering::SeqCst);
+    }
+
+    /// Publishes nothing more, ever.
+    pub fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.moved.notify_all();
+    }
+
+    /// Everything up to here would survive a crash.
+    pub fn durable(&self) -> Timestamp {
+        self.state.lock().durable
+    }
+
+    /// Waits until something became durable or publication stopped, at most `limit`.
+    pub fn wait_for_progress(&self, limit: Duration) {
+        let mut state = self.state.lock();
+        self.moved.wait_for(&mut state, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line: what happens, and what is published then.
+    #[test]
+    fn publication_is_in_order_and_carries_relaxed_commits() {
+        let clock = Publication::starting_at(Timestamp(5));
+        let install = |at, strict| clock.install(Timestamp(at), strict);
+        let durable = |at| clock.durable_up_to(Timestamp(at));
+        for (step, published) in [
+            (Box::new(|| install(6, false)) as Box<dyn Fn()>, 6),
+            (Box::new(|| install(7, true)), 6),
+            (Box::new(|| install(8, false)), 6),
+            (Box::new(|| install(9, true)), 6),
+            (Box::new(|| install(10, false)), 6),
+            (Box::new(|| durable(7)), 8),
+            (Box::new(|| durable(6)), 8),
+            (Box::new(|| durable(9)), 10),
+            (Box::new(|| install(11, false)), 11),
+            (Box::new(|| install(12, true)), 11),
+            (Box::new(|| clock.stop()), 11),
+            (Box::new(|| durable(12)), 11),
+        ] {
+            step();
+            assert_eq!(clock.published(), Timestamp(published));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Resolving a page at a pin, and the handle that makes it safe.
+//!
+//! Promises:
+//! 1. While a [`Pin`] lives, every version that was current at its timestamp stays where a reader can find it, and its bytes do not change.
+//! 2. Where the newest version is the one wanted, reading takes no lock: two loads, two comparisons.
+//! 3. The first time a version is met after opening it is checked: checksum, page number, birth and length. Then never again.
+
+use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
+use crate::place::Place;
+use crate::store::Store;
+use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::table_page::DiskEntry;
+use crate::{Error, PageId, Result, Timestamp};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// A registration as a reader: keeps one timestamp readable. Share it behind an [`Arc`]; it never moves.
+pub struct Pin {
+    store: Arc<Store>,
+    slot: usize,
+    at: Timestamp,
+    /// Whether the registration carries a label that must be cleared.
+    noted: AtomicBool,
+}
+
+impl Store {
+    /// Registers a reader at the newest published timestamp, without a lock.
+    #[must_use]
+    #[inline]
+    pub fn pin(self: &Arc<Self>) -> Pin {
+        let (slot, at) = self.registry.register_newest(self.clock.published_cell());
+        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
+    }
+
+    /// A pin at a timestamp that the caller keeps readable until this returns.
+    pub(crate) fn pin_at(self: &Arc<Self>, at: Timestamp, kind: crate::ReaderKind) -> Pin {
+        let slot = self.register_at(at, kind);
+        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(true) }
+    }
+
+    /// Finds the version of a page at a pin, without checking its bytes: its place, its birth, and the checksum of the place if unverified in
+    /// the history. `None`: the page does not exist then.
+    pub(crate) fn locate(&self, id: PageId, at: Timestamp) -> Option<(Place, Timestamp, Option<u32>)> {
+        let (place, birth) = self.table.entry(id)?.load();
+        if birth <= at {
+            return (!place.is_nowhere()).then_some((place, birth, None));
+        }
+        self.counters.history_lookups.fetch_add(1, Ordering::Relaxed);
+        let version = self.history.find(id, at)?;
+        Some((version.place, version.birth, Some(version.crc)))
+    }
+
+    /// The slow path of reading: the history, and versions not verified yet. The place can be followed.
+    #[cold]
+    #[inline(never)]
+    fn resolve_slowly(&self, id: PageId, at: Timestamp) -> Result<Place> {
+        let mut attempts = 0;
+        loop {
+            let Some((place, birth, crc)) = self.locate(id, at) else { return Err(Error::NoSuchPage { page: id, at }) };
+            if place.as_immediate().is_some() {
+                return Err(Error::damaged_page(id, None, "it is a register where a page was expected"));
+            }
+            if !place.is_unverified() {
+                return Ok(place);
+            }
+            match crc.or_else(|| self.durable_crc(id, birth)) {
+                Some(crc) => {
+                    self.check_version(id, birth, place, crc)?;
+                    self.mark_verified(id, birth, place);
+                    return Ok(place.verified());
+                }
+                // Superseded between the two looks: then the history has it now, with its checksum.
+                None if attempts < 3 => attempts += 1,
+                None => return Err(Error::damaged_page(id, None, "its table entry has vanished")),
+            }
+        }
+    }
+
+    fn mark_verified(&self, id: PageId, birth: Timestamp, place: Place) {
+        if let Some(entry) = self.table.entry(id) {
+            entry.replace_place(place, place.verified());
+        }
+        self.history.replace_place(id, birth, |now| if now == place { place.verified() } else { now });
+    }
+
+    /// The checksum that the durable table has for the version of a page with this birth.
+    pub(crate) fn durable_crc(&self, id: PageId, birth: Timestamp) -> Option<u32> {
+        match self.durable.read().entry(self.medium.as_deref()?, id)? {
+            DiskEntry::Version { birth: there, crc, .. } if there == birth => Some(crc),
+            _ => None,
+        }
+    }
+
+    /// Checks a version in the medium against its table entry.
+    pub(crate) fn check_version(&self, id: PageId, birth: Timestamp, place: Place, crc: u32) -> Result<()> {
+        let slot = self.run_of(place).map(|run| run.start);
+        // SAFETY: the caller keeps the version retained; its place was checked to lie in the medium.
+        let bytes = unsafe { place.bytes() };
+        let damaged = |what: String| Err(Error::damaged_page(id, slot, what));
+        let Some(header) = PageHeader::read(bytes) else { return damaged("it is shorter than a header".to_owned()) };
+        let capacity = place.slots() as usize * SLOT_BYTES;
+        if (header.length as usize) < HEADER_BYTES || header.length as usize > capacity {
+            return damaged(format!(
+                "its length of {} bytes does not fit its {capacity} bytes of slots",
+                header.length
+            ));
+        }
+        if header.id != id || header.birth != birth {
+            return damaged(format!("page {} of timestamp {} lies in its slots", header.id, header.birth));
+        }
+        if crc32fast::hash(bytes) != crc {
+            return damaged("its checksum does not match".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Pin {
+    /// The timestamp that this pin keeps readable.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Gives the pin a name for statistics.
+    pub fn set_label(&self, label: &str) {
+        self.noted.store(true, Ordering::Relaxed);
+        self.store.registry.label(self.slot, label.into());
+    }
+
+    #[inline(always)]
+    fn place(&self, id: PageId) -> Result<Place> {
+        if let Some(entry) = self.store.table.entry(id) {
+            let (place, birth) = entry.load();
+            if birth <= self.at && place.is_direct() {
+                return Ok(place);
+            }
+        }
+        self.store.resolve_slowly(id, self.at)
+    }
+
+    /// The body of a page at this pin.
+    ///
+    /// # Errors
+    /// When there is no such page at this timestamp, or it is damaged.
+    #[inline(always)]
+    pub fn page(&self, id: PageId) -> Result<&[u8]> {
+        let place = self.place(id)?;
+        // SAFETY: `place` is the version of `id` at our pin: either its entry's birth was not younger than the pin (and the place was
+        // loaded before it, see `Entry`), or the history had it. The pin retains it (law 2): it is not freed, reused or changed while
+        // we are registered, which is at least as long as the borrow of `self`. It was verified, so its run lies in the medium.
+        Ok(unsafe { place.body() })
+    }
+
+    /// A part of the body of a page, as an owner that keeps this pin alive. `None` when the range lies outside of the body.
+    ///
+    /// # Errors
+    /// As for [`page`](Pin::page).
+    pub fn bytes(self: &Arc<Self>, id: PageId, range: Range<usize>) -> Result<Option<Bytes>> {
+        let Some(part) = self.page(id)?.get(range) else { return Ok(None) };
+        let pinned = PinnedBytes { start: part.as_ptr(), len: part.len(), _pin: self.clone() };
+        Ok(Some(Bytes::from_owner(pinned)))
+    }
+
+    /// The value of a register at this pin.
+    ///
+    /// # Errors
+    /// When there is no such register at this timestamp.
+    pub fn register(&self, id: PageId) -> Result<u64> {
+        let (place, ..) = self.store.locate(id, self.at).ok_or(Error::NoSuchPage { page: id, at: self.at })?;
+        place.as_immediate().ok_or_else(|| Error::damaged_page(id, None, "it is a page where a register was expected"))
+    }
+
+    /// Asks the processor to fetch the beginning of a page that will be read soon.
+    #[inline(always)]
+    pub fn prefetch(&self, id: PageId) {
+        if let Some(entry) = self.store.table.entry(id) {
+            entry.load().0.prefetch();
+        }
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.store.registry.release(self.slot, self.noted.load(Ordering::Relaxed));
+    }
+}
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pin").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a page with the pin that retains it.
+struct PinnedBytes {
+    start: *const u8,
+    len: usize,
+    _pin: Arc<Pin>,
+}
+
+// SAFETY: the bytes are immutable while the pin lives, and the pin may go from thread to thread.
+unsafe impl Send for PinnedBytes {}
+// SAFETY: the same.
+unsafe impl Sync for PinnedBytes {}
+
+impl AsRef<[u8]> for PinnedBytes {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: they were a slice borrowed from `_pin`, which still retains the version.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}

@@ -1,0 +1,294 @@
+//! Giving back what nobody needs: law 2 at work.
+//!
+//! Promises:
+//! 1. A pass reads `published` first, then the registrations, once, and judges only versions that ended by then: whatever registers later
+//!    registers at `published` or after, so it needs none of them.
+//! 2. What it judges is charged to the newest pin that needs it, else freed. What pins that have gone were charged goes on to the next older.
+//! 3. The work of a pass is bounded; what is left waits for the next, or for [`Store::maintain`].
+//! 4. A frame that a checkpoint has settled is freed by its own rule: kept for registrations only, never for a checkpoint's pin.
+//! 5. After a failure of the medium nothing is given back any more.
+
+use crate::charges::{Balance, Charged, Charges};
+use crate::history::Version;
+use crate::layout::Run;
+use crate::place::Place;
+use crate::store::Store;
+use crate::sync::Ordering;
+use crate::{PageId, Timestamp};
+use std::collections::VecDeque;
+
+/// A superseded version in the history.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Superseded {
+    pub id: PageId,
+    pub birth: Timestamp,
+    pub end: Timestamp,
+    pub bytes: u64,
+}
+
+impl Charged for Superseded {
+    fn birth(&self) -> Timestamp {
+        self.birth
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// A frame whose version has slots now, but which somebody may still be reading.
+pub(crate) struct KeptFrame {
+    pub place: Place,
+    pub birth: Timestamp,
+    pub bytes: u64,
+}
+
+impl Charged for KeptFrame {
+    fn birth(&self) -> Timestamp {
+        self.birth
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What a pass did, and what is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Versions that were given back.
+    pub freed: u64,
+    /// Versions that are free, or could be judged, and wait for another pass.
+    pub waiting: u64,
+}
+
+/// Everything superseded, by what is known of it.
+pub(crate) struct Reclaimer {
+    /// Not judged yet, by end.
+    pending: VecDeque<Superseded>,
+    charged: Charges<Superseded>,
+    kept: Charges<KeptFrame>,
+    /// Free, but not yet given back.
+    free: Vec<Vec<Superseded>>,
+    free_items: u64,
+    // Reused between passes.
+    readers: Vec<Timestamp>,
+    pins: Vec<Timestamp>,
+}
+
+impl Reclaimer {
+    pub fn new() -> Reclaimer {
+        Reclaimer {
+            pending: VecDeque::new(),
+            charged: Charges::new(),
+            kept: Charges::new(),
+            free: Vec::new(),
+            free_items: 0,
+            readers: Vec::new(),
+            pins: Vec::new(),
+        }
+    }
+
+    /// Versions that a commit superseded.
+    pub fn add(&mut self, superseded: impl IntoIterator<Item = Superseded>) {
+        self.pending.extend(superseded);
+    }
+
+    /// Whether enough has gathered that a pass is worth its look at all registrations.
+    pub fn is_due(&self, store: &Store) -> bool {
+        self.pending.len() as u64 + self.free_items >= 32.max(store.registry.len() as u64 / 16)
+    }
+
+    pub fn retained(&self) -> (u64, u64) {
+        let (items, bytes) =
+            self.charged.balances().fold((0, 0), |sum, balance| (sum.0 + balance.items, sum.1 + balance.bytes));
+        (items + self.pending.len() as u64 + self.free_items, bytes)
+    }
+
+    pub fn balances(&self) -> impl Iterator<Item = Balance> {
+        self.charged.balances()
+    }
+
+    pub fn charged(&self) -> impl Iterator<Item = (Timestamp, &Superseded)> {
+        self.charged.iter()
+    }
+
+    pub fn pending(&self) -> impl Iterator<Item = &Superseded> {
+        self.pending.iter().chain(self.free.iter().flatten())
+    }
+
+    /// The pins that the last pass saw, ascending.
+    pub fn pins(&self) -> &[Timestamp] {
+        &self.pins
+    }
+
+    /// Settled frames that somebody may still be reading.
+    pub fn kept_frames(&self) -> impl Iterator<Item = Place> {
+        self.kept.iter().map(|(_, kept)| kept.place)
+    }
+
+    pub fn drain_kept(&mut self) -> impl Iterator<Item = Place> {
+        self.kept.drain().map(|kept| kept.place)
+    }
+
+    /// Looks at all registrations, once. `published` was read before.
+    fn look(&mut self, store: &Store) {
+        self.readers.clear();
+        store.registry.scan(&mut self.readers);
+        self.readers.sort_unstable();
+        self.readers.dedup();
+        self.pins.clear();
+        self.pins.extend_from_slice(&self.readers);
+        self.pins.extend(store.pins.durable.get());
+        self.pins.extend(store.pins.running.get());
+        self.pins.sort_unstable();
+        self.pins.dedup();
+    }
+
+    /// One pass that judges or frees about `budget` versions.
+    pub fn pass(&mut self, store: &Store, budget: usize) -> Progress {
+        if store.is_poisoned() {
+            return Progress { freed: 0, waiting: 0 };
+        }
+        let published = store.clock.published();
+        self.look(store);
+        self.release_gone();
+        let mut budget = budget;
+        while budget > 0
+            && let Some(superseded) = self.pending.pop_front_if(|superseded| superseded.end <= published)
+        {
+            budget -= 1;
+            self.judge(store, superseded);
+        }
+        let freed = self.free_some(store, budget.max(1));
+        let ripe = self.pending.partition_point(|superseded| superseded.end <= published);
+        Progress { freed, waiting: self.free_items + ripe as u64 }
+    }
+
+    fn release_gone(&mut self) {
+        for pin in self.charged.gone(&self.pins) {
+            let before = self.free.len();
+            self.charged.release(pin, &self.pins, &mut self.free);
+            self.free_items += self.free[before..].iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        }
+    }
+
+    fn judge(&mut self, store: &Store, mut superseded: Superseded) {
+        let Superseded { id, birth, end, .. } = superseded;
+        match Charges::<Superseded>::newest_needing(&self.pins, birth, end) {
+            Some(pin) => {
+                let place = store.history.get(id, birth).map_or(Place::NOWHERE, |version| version.place);
+                superseded.bytes = self.bytes_of(store, place);
+                // The running checkpoint will settle what it needs; whatever else needs a frame is a snapshot, until it goes.
+                if place.is_frame() && store.pins.running.get() != Some(pin) {
+                    // SAFETY: the version is in the history, and only this reclaimer takes it out; a checkpointer that settles it frees the
+                    // frame only under the reclaimer's lock, which we hold.
+                    unsafe { store.frames.uncount(place) };
+                }
+                self.charged.charge(pin, superseded, &self.pins);
+            }
+            None => {
+                self.free.push(vec![superseded]);
+                self.free_items += 1;
+            }
+        }
+    }
+
+    fn bytes_of(&self, store: &Store, place: Place) -> u64 {
+        if place.is_frame() {
+            // SAFETY: as in `judge`.
+            unsafe { store.frames.capacity_of(place) as u64 }
+        } else if place.is_medium() {
+            place.slots() * crate::SLOT_BYTES as u64
+        } else {
+            0
+        }
+    }
+
+    fn free_some(&mut self, store: &Store, budget: usize) -> u64 {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut freed = 0;
+        while freed < budget as u64
+            && let Some(chunk) = self.free.last_mut()
+        {
+            let Some(superseded) = chunk.pop() else {
+                self.free.pop();
+                continue;
+            };
+            freed += 1;
+            let version = store.history.remove(superseded.id, superseded.birth);
+            let Version { place, .. } = version.expect("what is charged or pending is in the history");
+            if place.is_frame() {
+                // SAFETY: the version was superseded before every registration that can still look for it, and no pin lies in its life: no
+                // reader can find it, and those that could have found it are gone. It is out of the history, so this is the only release.
+                unsafe { store.release_frame(place) };
+            } else if place.is_medium() {
+                runs.push(store.run_of(place).expect("a version's place lies in the medium"));
+            }
+        }
+        self.free_items -= freed;
+        if !runs.is_empty() {
+            let mut slots = store.slots.lock();
+            runs.into_iter().for_each(|run| slots.release(run));
+        }
+        store.counters.versions_reclaimed.fetch_add(freed, Ordering::Relaxed);
+        freed + self.release_kept(store)
+    }
+
+    fn release_kept(&mut self, store: &Store) -> u64 {
+        let mut free = Vec::new();
+        for pin in self.kept.gone(&self.readers) {
+            self.kept.release(pin, &self.readers, &mut free);
+        }
+        let mut freed = 0;
+        for frame in free.into_iter().flatten() {
+            freed += 1;
+            // SAFETY: nobody registered in its life was there when the checkpointer looked, but those it was charged to, and they are gone.
+            unsafe { store.release_frame(frame.place) };
+        }
+        freed
+    }
+
+    /// The look at the end of a checkpoint: each settled frame (with its version's life) is kept for whoever may be reading it, else freed.
+    /// The caller has dropped its own registration.
+    pub fn retire_frames(&mut self, store: &Store, frames: impl IntoIterator<Item = (Place, Timestamp, Timestamp)>) {
+        if store.is_poisoned() {
+            return;
+        }
+        self.look(store);
+        for (place, birth, end) in frames {
+            match Charges::<KeptFrame>::newest_needing(&self.readers, birth, end) {
+                Some(pin) => {
+                    // SAFETY: the frame was the checkpointer's to retire, once.
+                    let bytes = unsafe {
+                        store.frames.uncount(place);
+                        store.frames.capacity_of(place) as u64
+                    };
+                    self.kept.charge(pin, KeptFrame { place, birth, bytes }, &self.readers);
+                }
+                // SAFETY: table and history name slots instead since before the fence of the look; who registers after it finds those.
+                None => unsafe { store.release_frame(place) },
+            }
+        }
+    }
+}
+
+impl Store {
+    /// One bounded pass of reclamation.
+    pub fn reclaim(&self, budget: usize) -> Progress {
+        self.reclaimer.lock().pass(self, budget)
+    }
+
+    /// Gives back everything that nobody needs, however much that is.
+    pub fn maintain(&self) -> Progress {
+        let mut total = Progress::default();
+        loop {
+            let progress = self.reclaim(4096);
+            total.freed += progress.freed;
+            total.waiting = progress.waiting;
+            if progress.waiting == 0 || progress.freed == 0 {
+                return total;
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Numbers about a store, for people and for tests.
+
+use crate::layout::SLOT_BYTES;
+use crate::pins::{ReaderInfo, ReaderKind};
+use crate::store::Store;
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::{Run, Timestamp};
+
+/// What has happened since the store was opened.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub commits: AtomicU64,
+    pub versions_installed: AtomicU64,
+    pub versions_written: AtomicU64,
+    pub table_pages_written: AtomicU64,
+    pub versions_reclaimed: AtomicU64,
+    pub versions_spilled: AtomicU64,
+    pub bytes_written: AtomicU64,
+    pub checkpoints: AtomicU64,
+    pub checkpoint_us: AtomicU64,
+    pub history_lookups: AtomicU64,
+}
+
+/// A snapshot of a store's numbers. Counters start at zero when the store is opened.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The newest commit.
+    pub installed: Timestamp,
+    /// The newest commit that readers may see.
+    pub published: Timestamp,
+    /// Everything up to this commit would survive a crash.
+    pub durable: Timestamp,
+    /// The length of the file, in bytes.
+    pub file_bytes: u64,
+    /// Slots of the file that are in use: by versions, table pages, the meta, and open transactions.
+    pub slots_used: u64,
+    /// Slots of the file that are free.
+    pub slots_free: u64,
+    /// Slots that hold table pages of the durable checkpoint.
+    pub slots_table: u64,
+    /// Page numbers in use or free again: one more than the greatest.
+    pub pages: u64,
+    /// Page numbers that are free.
+    pub pages_free: u64,
+    /// Memory in frames, in bytes.
+    pub frame_bytes: u64,
+    /// The part of it that the limits count: what only snapshots keep is not in it.
+    pub frame_bytes_counted: u64,
+    /// Superseded versions that are still there: charged to a pin, or not yet looked at.
+    pub versions_retained: u64,
+    /// The bytes of those that are charged to a pin.
+    pub bytes_retained: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Versions that commits installed.
+    pub versions_installed: u64,
+    /// Versions that checkpoints wrote.
+    pub versions_written: u64,
+    /// Table pages that checkpoints wrote.
+    pub table_pages_written: u64,
+    /// Bytes written to the file.
+    pub bytes_written: u64,
+    /// Superseded versions that were given back.
+    pub versions_reclaimed: u64,
+    /// Versions that transactions wrote to the file before they committed, for want of memory.
+    pub versions_spilled: u64,
+    /// Checkpoints that became durable.
+    pub checkpoints: u64,
+    /// The time that they took, in microseconds.
+    pub checkpoint_us: u64,
+    /// How often a read had to look into the history.
+    pub history_lookups: u64,
+}
+
+/// One timestamp that is kept readable, by whom, and at what cost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Held {
+    /// The timestamp.
+    pub at: Timestamp,
+    /// Superseded versions charged to it: those that would be free, or charged to an older one, without it.
+    pub versions: u64,
+    /// Their size in slots or frames, in bytes.
+    pub bytes: u64,
+    /// Who is registered there. Empty for a checkpoint's pin, or one that has just gone.
+    pub readers: Vec<ReaderInfo>,
+    /// Whether the durable checkpoint is there.
+    pub is_checkpoint: bool,
+}
+
+impl Store {
+    /// The store's numbers now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let (slots_end, slots_free) = {
+            let slots = self.slots.lock();
+            (slots.end(), slots.free_slots())
+        };
+        let (pages, pages_free) = {
+            let ids = self.ids.lock();
+            (u64::from(ids.next), ids.free.len() as u64)
+        };
+        let (versions_retained, bytes_retained) = self.reclaimer.lock().retained();
+        Stats {
+            installed: self.clock.installed(),
+            published: self.clock.published(),
+            durable: self.clock.durable(),
+            file_bytes: slots_end * SLOT_BYTES as u64,
+            slots_used: slots_end - slots_free,
+            slots_free,
+            slots_table: self.durable.read().runs().map(|run| run.slots).sum(),
+            pages,
+            pages_free,
+            frame_bytes: self.frames.in_use() as u64,
+            frame_bytes_counted: self.frames.counted() as u64,
+            versions_retained,
+            bytes_retained,
+            commits: count(&counters.commits),
+            versions_installed: count(&counters.versions_installed),
+            versions_written: count(&counters.versions_written),
+            table_pages_written: count(&counters.table_pages_written),
+            bytes_written: count(&counters.bytes_written),
+            versions_reclaimed: count(&counters.versions_reclaimed),
+            versions_spilled: count(&counters.versions_spilled),
+            checkpoints: count(&counters.checkpoints),
+            checkpoint_us: count(&counters.checkpoint_us),
+            history_lookups: count(&counters.history_lookups),
+        }
+    }
+
+    /// Who reads now, oldest first.
+    #[must_use]
+    pub fn readers(&self) -> Vec<ReaderInfo> {
+        let mut readers = self.registry.readers();
+        readers.sort_by_key(|reader| reader.at);
+        readers
+    }
+
+    /// What is kept for whom, oldest first.
+    #[must_use]
+    pub fn held(self: &Arc<Self>) -> Vec<Held> {
+        let durable = self.pins.durable.get();
+        let mut held: Vec<Held> = self
+            .reclaimer
+            .lock()
+            .balances()
+            .map(|balance| Held {
+                at: balance.pin,
+                versions: balance.items,
+                bytes: balance.bytes,
+                readers: Vec::new(),
+                is_checkpoint: durable == Some(balance.pin),
+            })
+            .collect();
+        for reader in self.readers().into_iter().filter(|reader| reader.kind == ReaderKind::Snapshot) {
+            let index = match held.binary_search_by_key(&reader.at, |held| held.at) {
+                Ok(index) => index,
+                Err(index) => {
+                    let is_checkpoint = durable == Some(reader.at);
+                    held.insert(
+                        index,
+                        Held { at: reader.at, versions: 0, bytes: 0, readers: Vec::new(), is_checkpoint },
+                    );
+                    index
+                }
+            };
+            held[index].readers.push(reader);
+        }
+        held
+    }
+
+    /// Free stretches of the file, in order.
+    #[must_use]
+    pub fn free_runs(&self) -> Vec<Run> {
+        self.slots.lock().free_stretches().collect()
+    }
+}

@@ -1,0 +1,480 @@
+//! The store: what its parts share, and how it begins and ends.
+//!
+//! Who may touch what:
+//!
+//! | part | changed by | under |
+//! |---|---|---|
+//! | page table | the writer (births, places), the checkpointer and readers (places, by compare-and-swap) | the turn; nothing |
+//! | history | the writer adds, reclamation removes, the checkpointer changes places | the page's lock |
+//! | slots | write transactions that spill, the checkpointer, reclamation | `slots` |
+//! | charges | reclamation, the checkpointer's look at the end | `reclaimer` |
+//! | durable table | the checkpointer | `durable` for writing |
+//! | page numbers | the writer | the turn and `ids` |
+//!
+//! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
+
+use crate::frame::FramePool;
+use crate::history::{History, PageMap};
+use crate::layout::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES};
+use crate::medium::Medium;
+use crate::meta::{META_BYTES, META_OFFSETS, META_SLOTS, Meta, USER_BYTES};
+use crate::pins::{ReaderKind, Registry};
+use crate::place::Place;
+use crate::publication::Publication;
+use crate::reclaim::Reclaimer;
+use crate::slots::Slots;
+use crate::stats::Counters;
+use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, RwLock};
+use crate::table::PageTable;
+use crate::table_page::{DiskEntry, DurableTable, TableRef};
+use crate::turn::{Patience, Turn};
+use crate::{Error, PageId, Result, Timestamp};
+use std::path::Path;
+
+/// How a store behaves. Sizes are in bytes.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The size that tree nodes aim at: a power of two from 4096 to 65536. Chosen when the store is created; afterwards the file tells.
+    pub page_size: usize,
+    /// With this much memory in frames a checkpoint should start.
+    pub frames_soft: usize,
+    /// With this much memory in frames writers wait before they take their turn.
+    pub frames_hard: usize,
+    /// The private pages of one transaction spill to the file beyond this much memory.
+    pub spill: usize,
+    /// Nothing is ever written.
+    pub read_only: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            page_size: DEFAULT_PAGE_SIZE,
+            frames_soft: 64 << 20,
+            frames_hard: 192 << 20,
+            spill: 256 << 20,
+            read_only: false,
+        }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        if !self.page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&self.page_size) {
+            return Err(Error::InvalidOption {
+                option: "page size",
+                why: "it must be a power of two from 4096 to 65536",
+            });
+        }
+        if self.frames_hard < self.frames_soft {
+            return Err(Error::InvalidOption {
+                option: "frame limits",
+                why: "the second limit must not be below the first",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Which page numbers are free. Changed under the writer's turn.
+#[derive(Default)]
+pub(crate) struct Ids {
+    pub free: Vec<PageId>,
+    /// One more than the greatest number ever used.
+    pub next: u32,
+}
+
+/// A timestamp that may be absent, in one word.
+#[derive(Default)]
+pub(crate) struct OptionalPin(AtomicU64);
+
+impl OptionalPin {
+    pub fn set(&self, at: Option<Timestamp>) {
+        self.0.store(at.map_or(0, |at| at.0 + 1), Ordering::SeqCst);
+    }
+
+    pub fn get(&self) -> Option<Timestamp> {
+        self.0.load(Ordering::SeqCst).checked_sub(1).map(Timestamp)
+    }
+}
+
+/// The timestamps that the checkpoints on disk, and the one being made, keep readable.
+#[derive(Default)]
+pub(crate) struct CheckpointPins {
+    pub durable: OptionalPin,
+    pub running: OptionalPin,
+}
+
+/// What the meta slots hold besides the table.
+pub(crate) struct MetaState {
+    pub store_id: [u8; 16],
+    pub sequence: u64,
+    /// One more than the greatest page number that the durable table knows.
+    pub pages: u32,
+    pub user: [u8; USER_BYTES],
+}
+
+/// Pages with history, in a medium or in memory alone.
+pub struct Store {
+    pub(crate) medium: Option<Box<dyn Medium>>,
+    pub(crate) options: Options,
+    pub(crate) table: PageTable,
+    pub(crate) history: History,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Publication,
+    pub(crate) frames: FramePool,
+    pub(crate) slots: Mutex<Slots>,
+    pub(crate) ids: Mutex<Ids>,
+    pub(crate) reclaimer: Mutex<Reclaimer>,
+    pub(crate) turn: Turn,
+    pub(crate) durable: RwLock<DurableTable>,
+    pub(crate) pins: CheckpointPins,
+    pub(crate) meta: Mutex<MetaState>,
+    /// Checksums of versions that spilled and are not in a durable table yet, with their births.
+    pub(crate) spilled: Mutex<PageMap<(Timestamp, u32)>>,
+    pub(crate) checkpointing: Mutex<bool>,
+    pub(crate) checkpoint_ended: Condvar,
+    pub(crate) counters: Counters,
+    poison: Mutex<Option<String>>,
+    poisoned: AtomicBool,
+}
+
+impl Store {
+    fn assemble(
+        medium: Option<Box<dyn Medium>>,
+        options: Options,
+        at: Timestamp,
+        slots: Slots,
+        durable: DurableTable,
+        meta: MetaState,
+    ) -> Store {
+        let on_disk = medium.is_some();
+        let store = Store {
+            medium,
+            options,
+            table: PageTable::new(),
+            history: History::new(),
+            registry: Registry::new(),
+            clock: Publication::starting_at(at),
+            frames: FramePool::new(options.page_size, options.frames_soft.clamp(1 << 20, 256 << 20)),
+            slots: Mutex::new(slots),
+            ids: Mutex::default(),
+            reclaimer: Mutex::new(Reclaimer::new()),
+            turn: Turn::default(),
+            durable: RwLock::new(durable),
+            pins: CheckpointPins::default(),
+            meta: Mutex::new(meta),
+            spilled: Mutex::default(),
+            checkpointing: Mutex::new(false),
+            checkpoint_ended: Condvar::new(),
+            counters: Counters::default(),
+            poison: Mutex::new(None),
+            poisoned: AtomicBool::new(false),
+        };
+        store.pins.durable.set(on_disk.then_some(at));
+        store
+    }
+
+    /// An empty store in memory alone: it has no limits, never checkpoints, and goes with the process.
+    ///
+    /// # Errors
+    /// When an option is out of range.
+    pub fn in_memory(options: Options) -> Result<Arc<Store>> {
+        options.check()?;
+        let slots = Slots::new(0, Vec::new()).expect("no runs overlap");
+        let meta = MetaState { store_id: [0; 16], sequence: 0, pages: 0, user: [0; USER_BYTES] };
+        Ok(Arc::new(Self::assemble(None, options, Timestamp::ZERO, slots, DurableTable::default(), meta)))
+    }
+
+    /// Makes a new, empty store in a medium, whose contents are lost.
+    ///
+    /// # Errors
+    /// When an option is out of range, or the medium fails.
+    pub fn create(medium: Box<dyn Medium>, options: Options, store_id: [u8; 16]) -> Result<Arc<Store>> {
+        options.check()?;
+        if options.read_only {
+            return Err(Error::ReadOnly);
+        }
+        let end = META_SLOTS;
+        let path = medium.path().to_owned();
+        medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("extend", &path, source))?;
+        let slots = Slots::new(end, vec![Run { start: 0, slots: META_SLOTS }]).expect("one run");
+        let meta = MetaState { store_id, sequence: 0, pages: 0, user: [0; USER_BYTES] };
+        let store = Self::assemble(Some(medium), options, Timestamp::ZERO, slots, DurableTable::default(), meta);
+        store.write_both_metas(false)?;
+        Ok(Arc::new(store))
+    }
+
+    /// Opens the store in a medium. The page size is the file's.
+    ///
+    /// # Errors
+    /// When the medium holds no store, or a damaged one; nothing is written before everything is checked.
+    pub fn open(medium: Box<dyn Medium>, mut options: Options) -> Result<Arc<Store>> {
+        let meta = Self::read_meta(medium.as_ref())?;
+        options.page_size = meta.page_size as usize;
+        options.check()?;
+        let store_slots = medium.len() / SLOT_BYTES as u64;
+        let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp };
+        let mut used = vec![Run { start: 0, slots: META_SLOTS }];
+        let mut found = Vec::with_capacity(meta.pages as usize);
+        let durable = DurableTable::load(medium.as_ref(), meta.pages, meta.levels, root, |id, entry| {
+            check_entry(id, entry, meta.timestamp, medium.as_ref())?;
+            if let DiskEntry::Version { run, .. } = entry {
+                used.push(run);
+            }
+            found.push((id, entry));
+            Ok(())
+        })?;
+        used.extend(durable.runs());
+        let slots = Slots::new(store_slots, used).map_err(|(one, two)| Error::Damaged {
+            structure: "page table",
+            page: None,
+            slot: Some(two.start),
+            what: format!("slots {}..{} and {}..{} overlap", one.start, one.end(), two.start, two.end()),
+        })?;
+        let state = MetaState { store_id: meta.store_id, sequence: meta.sequence, pages: meta.pages, user: meta.user };
+        let store = Self::assemble(Some(medium), options, meta.timestamp, slots, durable, state);
+        store.fill_table(meta.pages, &found)?;
+        if !options.read_only {
+            // What the page cache shows may not be on the disk; and a twin flag must not outlive the checkpoint that it speaks of.
+            store.write_both_metas(false)?;
+        }
+        Ok(Arc::new(store))
+    }
+
+    fn read_meta(medium: &dyn Medium) -> Result<Meta> {
+        let head_len = medium.len().min(META_SLOTS * SLOT_BYTES as u64);
+        if head_len < META_OFFSETS[1] + META_BYTES as u64 {
+            return Err(Error::NotAStore { path: medium.path().to_owned(), why: "it is too short" });
+        }
+        let address = medium
+            .address(0, head_len)
+            .ok_or_else(|| Error::NotAStore { path: medium.path().to_owned(), why: "its beginning cannot be read" })?;
+        // SAFETY: the medium vouches for the address, and nobody writes the meta slots before the store is open.
+        let head = unsafe { std::slice::from_raw_parts(address.as_ptr(), head_len as usize) };
+        Meta::choose(head, medium.path())
+    }
+
+    fn fill_table(&self, pages: u32, found: &[(PageId, DiskEntry)]) -> Result<()> {
+        let mut ids = self.ids.lock();
+        ids.next = pages;
+        for &(id, entry) in found {
+            match entry {
+                DiskEntry::NeverUsed => ids.free.push(id),
+                DiskEntry::Dead { since } => {
+                    ids.free.push(id);
+                    self.table.grow_to(id).install(since, Place::NOWHERE);
+                }
+                DiskEntry::Version { run, birth, .. } => {
+                    let place = self.place_of(run)?.unverified();
+                    self.table.grow_to(id).install(birth, place);
+                }
+                DiskEntry::Register { value, birth } => {
+                    self.table.grow_to(id).install(birth, Place::immediate(value));
+                }
+            }
+        }
+        // Low numbers first: they are taken from the end.
+        ids.free.reverse();
+        Ok(())
+    }
+
+    /// The bytes that one page aims at, header included.
+    #[must_use]
+    pub fn page_size(&self) -> usize {
+        self.options.page_size
+    }
+
+    /// How the store was opened.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether the store lives in memory alone.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.medium.is_none()
+    }
+
+    /// The newest timestamp that readers may see.
+    #[must_use]
+    pub fn published(&self) -> Timestamp {
+        self.clock.published()
+    }
+
+    /// The newest commit.
+    #[must_use]
+    pub fn installed(&self) -> Timestamp {
+        self.clock.installed()
+    }
+
+    /// Everything up to this timestamp would survive a crash.
+    #[must_use]
+    pub fn durable(&self) -> Timestamp {
+        self.clock.durable()
+    }
+
+    /// The name of the medium, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.medium.as_ref().map_or(Path::new("<memory>"), |medium| medium.path())
+    }
+
+    pub(crate) fn medium(&self) -> Result<&dyn Medium> {
+        self.medium.as_deref().ok_or(Error::ReadOnly)
+    }
+
+    /// The place of a run in the medium.
+    pub(crate) fn place_of(&self, run: Run) -> Result<Place> {
+        let medium = self.medium()?;
+        let address = medium.address(run.offset(), run.bytes()).ok_or_else(|| Error::Truncated {
+            path: medium.path().to_owned(),
+            needed: run.offset() + run.bytes(),
+            found: medium.len(),
+        })?;
+        Ok(Place::in_medium(address, run.slots))
+    }
+
+    /// The run of a place in the medium.
+    pub(crate) fn run_of(&self, place: Place) -> Option<Run> {
+        let offset = self.medium.as_ref()?.offset_of(place.address().addr())?;
+        Some(Run { start: offset / SLOT_BYTES as u64, slots: place.slots() })
+    }
+
+    /// Takes the writer's turn.
+    pub(crate) fn take_turn(self: &Arc<Self>, patience: Patience) -> Option<TurnGuard> {
+        self.turn.take(patience).then(|| TurnGuard { store: self.clone() })
+    }
+
+    /// Registers at a timestamp that stays readable meanwhile: the newest installed, under the turn.
+    pub(crate) fn register_at(&self, at: Timestamp, kind: ReaderKind) -> usize {
+        self.registry.register_at(at, kind)
+    }
+
+    /// A run of free slots; grows the file when there is none.
+    pub(crate) fn allocate_run(&self, slots: &mut Slots, count: u64) -> Result<Run> {
+        if let Some(run) = slots.allocate(count) {
+            return Ok(run);
+        }
+        let medium = self.medium()?;
+        let end = slots.end_for(count);
+        medium
+            .set_len(end * SLOT_BYTES as u64)
+            .map_err(|source| Error::io("extend the file", medium.path(), source))?;
+        slots.extend(end);
+        Ok(slots.allocate(count).expect("the file was extended for this run"))
+    }
+
+    /// Whether a checkpoint should start.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.medium.is_some() && self.frames.counted() >= self.options.frames_soft
+    }
+
+    /// Whether writers should wait before they take their turn.
+    #[must_use]
+    pub fn is_over_limit(&self) -> bool {
+        self.medium.is_some() && self.frames.counted() >= self.options.frames_hard
+    }
+
+    /// Waits until a checkpoint made progress, at most `limit`.
+    pub fn wait_for_progress(&self, limit: std::time::Duration) {
+        self.clock.wait_for_progress(limit);
+    }
+
+    /// An error of the medium that leaves it unknown what is on the disk: from now on there are no writes and no publication.
+    pub(crate) fn poison(&self, error: &Error) {
+        self.poison.lock().get_or_insert_with(|| error.to_string());
+        self.poisoned.store(true, Ordering::SeqCst);
+        self.clock.stop();
+    }
+
+    /// Fails if the store takes no more writes.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] after a failure of the medium, [`Error::ReadOnly`] when opened for reading.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly);
+        }
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(Error::Poisoned(self.poison.lock().clone().unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+
+    /// Gives back a place that nobody can reach any more.
+    ///
+    /// # Safety
+    /// The version there is in no table and no history (or both are going away), and nobody reads it.
+    pub(crate) unsafe fn release_frame(&self, place: Place) {
+        // SAFETY: the caller's promise; a frame's place is released once because it is taken out of table or history first.
+        unsafe { self.frames.release(place) };
+    }
+}
+
+fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, medium: &dyn Medium) -> Result<()> {
+    let (DiskEntry::Dead { since: birth } | DiskEntry::Version { birth, .. } | DiskEntry::Register { birth, .. }) =
+        entry
+    else {
+        return Ok(());
+    };
+    let damaged = |slot, what: &str| Err(Error::damaged_page(id, slot, what));
+    if birth > at {
+        return damaged(None, "its table entry is younger than the checkpoint");
+    }
+    match entry {
+        DiskEntry::Version { run, .. } => {
+            if run.slots == 0 || run.start < META_SLOTS {
+                return damaged(Some(run.start), "its table entry names an impossible run of slots");
+            }
+            if run.offset() + run.bytes() > medium.len() {
+                return Err(Error::Truncated {
+                    path: medium.path().to_owned(),
+                    needed: run.offset() + run.bytes(),
+                    found: medium.len(),
+                });
+            }
+            Ok(())
+        }
+        DiskEntry::Register { value, .. } if value > crate::place::MAX_REGISTER => {
+            damaged(None, "its register is out of range")
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Nobody reads any more: every reader holds a reference to the store.
+        let mut frames = Vec::new();
+        for id in 0..self.ids.get_mut().next {
+            if let Some(entry) = self.table.entry(PageId(id)) {
+                frames.push(entry.load().0);
+            }
+        }
+        self.history.for_each(|_, version| frames.push(version.place));
+        frames.extend(self.reclaimer.get_mut().drain_kept());
+        for place in frames.into_iter().filter(|place| place.is_frame()) {
+            // SAFETY: each frame is in exactly one of table, history and kept frames, and all three go away now.
+            unsafe { self.release_frame(place) };
+        }
+    }
+}
+
+/// The writer's turn; passed on when dropped.
+pub(crate) struct TurnGuard {
+    pub store: Arc<Store>,
+}
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        self.store.turn.pass();
+    }
+}

@@ -1,0 +1,85 @@
+//! The page table in memory: for each page, where its newest version is and since when. Sixteen bytes a page.
+//!
+//! Promises:
+//! 1. Reading takes no lock: the place first, then the birth, both acquire.
+//! 2. Only the holder of the writer's turn changes a birth, and births never decrease. It puts the old version into the history
+//!    first, then stores the new birth, then the new place, both release. (In any other order a reader could pair
+//!    the new place with the old birth; see "Reading" in the design.)
+//! 3. The checkpointer moves a place from a frame to slots by compare-and-swap, and readers clear the unverified tag in the same way;
+//!    neither changes which version it is.
+//! 4. Each stretch of entries that shares a table page on disk carries the newest timestamp that changed it: a maximum, never cleared.
+
+use crate::buckets::Buckets;
+use crate::place::Place;
+use crate::sync::{AtomicU64, Ordering};
+use crate::{PageId, Timestamp};
+
+/// How many entries share a table page on disk, and with it a change stamp.
+pub(crate) const ENTRIES_PER_TABLE_PAGE: usize = 84;
+
+#[derive(Default)]
+pub(crate) struct Entry {
+    place: AtomicU64,
+    birth: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Entry>() == 16, "the design allows 16 bytes a page");
+
+impl Entry {
+    /// Place and birth, in the order that makes them belong together when `birth <= pin`.
+    #[inline(always)]
+    pub fn load(&self) -> (Place, Timestamp) {
+        let place = Place(self.place.load(Ordering::Acquire));
+        let birth = Timestamp(self.birth.load(Ordering::Acquire));
+        (place, birth)
+    }
+
+    /// Installs a new version. Only under the writer's turn, after the old one is in the history.
+    pub fn install(&self, birth: Timestamp, place: Place) {
+        self.birth.store(birth.0, Ordering::Release);
+        self.place.store(place.0, Ordering::Release);
+    }
+
+    /// Replaces a place by another place of the same version, if it is still there.
+    pub fn replace_place(&self, from: Place, to: Place) -> bool {
+        self.place.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Entries by page number, with their change stamps.
+pub(crate) struct PageTable {
+    entries: Buckets<Entry>,
+    stamps: Buckets<AtomicU64>,
+}
+
+impl PageTable {
+    pub fn new() -> PageTable {
+        PageTable { entries: Buckets::new(), stamps: Buckets::new() }
+    }
+
+    #[inline(always)]
+    pub fn entry(&self, id: PageId) -> Option<&Entry> {
+        self.entries.get(id.0 as usize)
+    }
+
+    /// The entry of a page that may be new.
+    pub fn grow_to(&self, id: PageId) -> &Entry {
+        self.stamps.grow_to(Self::stretch_of(id));
+        self.entries.grow_to(id.0 as usize)
+    }
+
+    /// Which stretch of entries, and so which table page, a page belongs to.
+    pub fn stretch_of(id: PageId) -> usize {
+        id.0 as usize / ENTRIES_PER_TABLE_PAGE
+    }
+
+    /// Notes that an entry of `id`'s stretch changed at `at`.
+    pub fn stamp(&self, id: PageId, at: Timestamp) {
+        self.stamps.grow_to(Self::stretch_of(id)).fetch_max(at.0, Ordering::AcqRel);
+    }
+
+    /// The newest timestamp that changed a stretch.
+    pub fn stamp_of(&self, stretch: usize) -> Timestamp {
+        Timestamp(self.stamps.get(stretch).map_or(0, |stamp| stamp.load(Ordering::Acquire)))
+    }
+}

@@ -1,0 +1,483 @@
+//! The private pages of the transaction that has the writer's turn.
+//!
+//! Promises:
+//! 1. Nothing that is here can be seen by anybody else before [`WriteSet::install`]; dropping it gives everything back.
+//! 2. It reads the newest installed state, and its own changes over it.
+//! 3. Beyond the spill limit private pages go to free slots; the memory held between calls stays near the limit.
+//! 4. Rolling back to a savepoint restores pages, registers and page numbers exactly as they were.
+
+use crate::frame::Frame;
+use crate::history::PageMap;
+use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader, slots_for};
+use crate::pins::ReaderKind;
+use crate::place::{MAX_REGISTER, Place};
+use crate::read::Pin;
+use crate::run_writer::RunWriter;
+use crate::store::{Store, TurnGuard};
+use crate::sync::{Arc, Ordering};
+use crate::turn::Patience;
+use crate::{Error, PageId, Result, Timestamp};
+
+/// The state of a page that the transaction has touched.
+pub(crate) enum State {
+    /// In memory; `len` bytes of the body are used.
+    Frame {
+        frame: Frame,
+        len: usize,
+    },
+    /// In slots of the file that nothing else refers to.
+    Spilled {
+        place: Place,
+        crc: u32,
+    },
+    Register(u64),
+    Freed,
+}
+
+/// A page that the transaction has touched.
+pub(crate) struct Private {
+    pub state: State,
+    pub owner: PageId,
+    /// Made by this transaction, so that nobody else knows the page.
+    pub fresh: bool,
+    /// The savepoint that was the newest when this state began.
+    epoch: u32,
+}
+
+/// What rolling back to a savepoint must put back: the earlier states of the pages touched since; `None` for untouched before.
+#[derive(Default)]
+struct Undo {
+    saved: PageMap<Option<Private>>,
+}
+
+/// A point inside a transaction that it can be rolled back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Savepoint {
+    depth: usize,
+    serial: u64,
+}
+
+/// A page's body in the hands of the transaction, to be changed in place.
+#[derive(Debug)]
+pub struct BodyMut<'a> {
+    /// All of the body's memory; used bytes first.
+    pub body: &'a mut [u8],
+    /// How many bytes are used.
+    pub len: &'a mut usize,
+}
+
+/// The private pages of one transaction.
+pub struct WriteSet {
+    // Dropped in this order: the registration before the turn is passed on.
+    pub(crate) base: Pin,
+    pub(crate) turn: TurnGuard,
+    pub(crate) pages: PageMap<Private>,
+    undo: Vec<(u64, Undo)>,
+    epoch: u32,
+    next_serial: u64,
+    /// Page numbers that this transaction took and gave up again.
+    spare_ids: Vec<PageId>,
+    frame_bytes: usize,
+}
+
+impl Store {
+    /// Waits for the writer's turn, and begins a transaction on the newest installed state. `None` when patience ran out.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<WriteSet>> {
+        self.check_writable()?;
+        let Some(turn) = self.take_turn(patience) else { return Ok(None) };
+        self.check_writable()?;
+        let base = self.pin_at(self.clock.installed(), ReaderKind::Writer);
+        Ok(Some(WriteSet {
+            base,
+            turn,
+            pages: PageMap::default(),
+            undo: Vec::new(),
+            epoch: 0,
+            next_serial: 0,
+            spare_ids: Vec::new(),
+            frame_bytes: 0,
+        }))
+    }
+}
+
+impl WriteSet {
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.turn.store
+    }
+
+    /// The commit that this transaction began after.
+    #[must_use]
+    pub fn base(&self) -> Timestamp {
+        self.base.at()
+    }
+
+    /// The timestamp that this transaction's commit will have.
+    pub(crate) fn birth(&self) -> Timestamp {
+        self.base.at().next()
+    }
+
+    /// How many pages and registers the transaction has touched.
+    #[must_use]
+    pub fn touched(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The body bytes of a page of the usual size.
+    #[must_use]
+    pub fn body_capacity(&self) -> usize {
+        self.store().page_size() - HEADER_BYTES
+    }
+
+    /// The body of a page as this transaction sees it.
+    ///
+    /// # Errors
+    /// When there is no such page, or it is damaged.
+    pub fn page(&self, id: PageId) -> Result<&[u8]> {
+        match self.pages.get(&id).map(|private| &private.state) {
+            None => self.base.page(id),
+            Some(State::Frame { frame, len }) => Ok(&frame.body()[..*len]),
+            // SAFETY: the slots are this transaction's own, written once and given back only through `&mut self`.
+            Some(State::Spilled { place, .. }) => Ok(unsafe { place.body() }),
+            Some(State::Register(_)) => {
+                Err(Error::damaged_page(id, None, "it is a register where a page was expected"))
+            }
+            Some(State::Freed) => Err(Error::NoSuchPage { page: id, at: self.birth() }),
+        }
+    }
+
+    /// Asks the processor to fetch the beginning of a page.
+    pub fn prefetch(&self, id: PageId) {
+        self.base.prefetch(id);
+    }
+
+    /// A private copy of a page with room for `capacity` bytes of body; what was used stays.
+    ///
+    /// # Errors
+    /// When there is no such page, it is damaged, too large, or the file cannot take what must spill.
+    pub fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<BodyMut<'_>> {
+        let epoch = self.epoch;
+        let at_hand = self.pages.get(&id).is_some_and(|private| {
+            private.epoch == epoch
+                && matches!(&private.state, State::Frame { frame, .. } if frame.capacity() >= HEADER_BYTES + capacity)
+        });
+        if !at_hand {
+            self.make_private(id, capacity)?;
+        }
+        match self.pages.get_mut(&id).map(|private| &mut private.state) {
+            Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
+            _ => unreachable!("the page was made private above"),
+        }
+    }
+
+    /// Puts the page into a frame of its own that belongs to the newest savepoint.
+    fn make_private(&mut self, id: PageId, capacity: usize) -> Result<()> {
+        check_len(capacity)?;
+        self.spill_if_needed()?;
+        let used = self.page(id)?;
+        let (used_len, used_start) = (used.len(), used.as_ptr());
+        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(used_len).max(self.body_capacity()));
+        // SAFETY: `used` is still alive: nothing was given back since. Frames do not overlap with it.
+        frame.body_mut()[..used_len].copy_from_slice(unsafe { std::slice::from_raw_parts(used_start, used_len) });
+        let owner = match self.pages.get(&id) {
+            Some(private) => private.owner,
+            None => self.committed_owner(id),
+        };
+        let fresh = self.pages.get(&id).is_some_and(|private| private.fresh);
+        self.frame_bytes += frame.capacity();
+        self.put(id, State::Frame { frame, len: used_len }, owner, fresh);
+        Ok(())
+    }
+
+    fn committed_owner(&self, id: PageId) -> PageId {
+        let located = self.store().locate(id, self.base.at());
+        located.filter(|(place, ..)| place.as_immediate().is_none()).map_or(PageId::NONE, |(place, ..)| {
+            // SAFETY: our registration retains the version, which was checked when its body was read.
+            PageHeader::read(unsafe { place.bytes() }).map_or(PageId::NONE, |header| header.owner)
+        })
+    }
+
+    /// Gives a page a new state, and keeps the old one if a savepoint may need it.
+    fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
+        let private = Private { state, owner, fresh, epoch: self.epoch };
+        let old = self.pages.insert(id, private);
+        self.keep_or_drop(id, old);
+    }
+
+    fn keep_or_drop(&mut self, id: PageId, old: Option<Private>) {
+        match (self.undo.last_mut(), old) {
+            (Some((_, undo)), None) => {
+                undo.saved.entry(id).or_insert(None);
+            }
+            (Some((_, undo)), Some(old)) if old.epoch < self.epoch => {
+                undo.saved.entry(id).or_insert(Some(old));
+            }
+            (_, Some(old)) => self.discard(old.state),
+            (None, None) => {}
+        }
+    }
+
+    /// Gives back what a state holds.
+    fn discard(&mut self, state: State) {
+        let store = self.turn.store.clone();
+        match state {
+            State::Frame { frame, .. } => {
+                self.frame_bytes -= frame.capacity();
+                store.frames.give_back(frame);
+            }
+            State::Spilled { place, .. } => {
+                if let Some(run) = store.run_of(place) {
+                    store.slots.lock().release(run);
+                }
+            }
+            State::Register(_) | State::Freed => {}
+        }
+    }
+
+    fn take_id(&mut self) -> Result<PageId> {
+        if let Some(id) = self.spare_ids.pop() {
+            return Ok(id);
+        }
+        let mut ids = self.turn.store.ids.lock();
+        if let Some(id) = ids.free.pop() {
+            return Ok(id);
+        }
+        let id = PageId(ids.next);
+        if id == PageId::NONE {
+            return Err(Error::OutOfPages);
+        }
+        ids.next += 1;
+        Ok(id)
+    }
+
+    /// A new page with room for `capacity` bytes of body, of which none is used. `owner` says whose it is; [`PageId::NONE`]: its own.
+    ///
+    /// # Errors
+    /// When it is too large, page numbers have run out, or the file cannot take what must spill.
+    pub fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId> {
+        check_len(capacity)?;
+        self.spill_if_needed()?;
+        let id = self.take_id()?;
+        let frame = self.store().frames.take(HEADER_BYTES + capacity.max(self.body_capacity()));
+        self.frame_bytes += frame.capacity();
+        let owner = if owner == PageId::NONE { id } else { owner };
+        self.put(id, State::Frame { frame, len: 0 }, owner, true);
+        Ok(id)
+    }
+
+    /// Gives a page or a register back. Older timestamps go on reading it.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn free(&mut self, id: PageId) -> Result<()> {
+        let (owner, fresh, newest) = match self.pages.get(&id) {
+            Some(Private { state: State::Freed, .. }) => return Err(Error::NoSuchPage { page: id, at: self.birth() }),
+            Some(private) => (private.owner, private.fresh, private.epoch == self.epoch),
+            None if self.store().locate(id, self.base.at()).is_none() => {
+                return Err(Error::NoSuchPage { page: id, at: self.birth() });
+            }
+            None => (PageId::NONE, false, true),
+        };
+        let needed_by_savepoint =
+            self.undo.last().is_some_and(|(_, undo)| matches!(undo.saved.get(&id), Some(Some(_))));
+        if fresh && newest && !needed_by_savepoint {
+            // Nobody ever knew of it, no savepoint either: as if it had never been.
+            let private = self.pages.remove(&id);
+            private.into_iter().for_each(|private| self.discard(private.state));
+            self.spare_ids.push(id);
+        } else {
+            self.put(id, State::Freed, owner, fresh);
+        }
+        Ok(())
+    }
+
+    /// A new register.
+    ///
+    /// # Errors
+    /// When page numbers have run out.
+    pub fn allocate_register(&mut self, value: u64) -> Result<PageId> {
+        let id = self.take_id()?;
+        self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, true);
+        Ok(id)
+    }
+
+    /// The value of a register as this transaction sees it.
+    ///
+    /// # Errors
+    /// When there is no such register.
+    pub fn register(&self, id: PageId) -> Result<u64> {
+        match self.pages.get(&id).map(|private| &private.state) {
+            None => self.base.register(id),
+            Some(State::Register(value)) => Ok(*value),
+            Some(_) => Err(Error::damaged_page(id, None, "it is a page where a register was expected")),
+        }
+    }
+
+    /// Sets a register.
+    ///
+    /// # Errors
+    /// When there is no such register.
+    pub fn set_register(&mut self, id: PageId, value: u64) -> Result<()> {
+        if self.register(id)? != value {
+            let fresh = self.pages.get(&id).is_some_and(|private| private.fresh);
+            self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, fresh);
+        }
+        Ok(())
+    }
+
+    /// Marks the state as it is now, so that it can be gone back to.
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.epoch += 1;
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.undo.push((serial, Undo::default()));
+        Savepoint { depth: self.undo.len() - 1, serial }
+    }
+
+    /// Whether a savepoint is of this transaction and has not been rolled back over.
+    #[must_use]
+    pub fn has_savepoint(&self, savepoint: Savepoint) -> bool {
+        self.undo.get(savepoint.depth).is_some_and(|(serial, _)| *serial == savepoint.serial)
+    }
+
+    /// Goes back to a savepoint, which stays; savepoints made after it are gone. `false`, and nothing done, when it is gone itself.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) -> bool {
+        if !self.has_savepoint(savepoint) {
+            return false;
+        }
+        while self.undo.len() > savepoint.depth {
+            let Some((_, undo)) = self.undo.pop() else { break };
+            for (id, saved) in undo.saved {
+                if let Some(private) = self.pages.remove(&id) {
+                    if saved.is_none() && private.fresh {
+                        self.spare_ids.push(id);
+                    }
+                    self.discard(private.state);
+                }
+                if let Some(saved) = saved {
+                    self.pages.insert(id, saved);
+                }
+            }
+        }
+        self.undo.push((savepoint.serial, Undo::default()));
+        true
+    }
+
+    fn spill_if_needed(&mut self) -> Result<()> {
+        if self.frame_bytes > self.store().options.spill && !self.store().is_in_memory() {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the private pages to free slots, and lets their frames go. Without a sync: the checkpoint that makes them durable does that.
+    fn spill(&mut self) -> Result<()> {
+        let (store, birth) = (self.turn.store.clone(), self.birth());
+        // What savepoints keep counts as well, or a large transaction with a savepoint would spill at every step.
+        let generations = std::iter::once(None).chain((0..self.undo.len()).map(Some));
+        let mut targets: Vec<(PageId, PageId, Option<usize>)> = generations
+            .flat_map(|generation| {
+                self.generation(generation).map(move |(id, private)| (private.owner, id, generation))
+            })
+            .collect();
+        targets.sort_unstable();
+        let mut writer = RunWriter::new(store.medium()?);
+        let mut spilled = Vec::with_capacity(targets.len());
+        let mut result = Ok(());
+        for (_, id, generation) in targets {
+            let private = self.private_mut(id, generation);
+            let Some(Private { state: State::Frame { frame, len }, owner, .. }) = private else { continue };
+            let bytes = stamp(frame, id, *owner, birth, *len);
+            let run = store.allocate_run(&mut store.slots.lock(), slots_for(bytes.len()));
+            result = run.and_then(|run| {
+                spilled.push((id, generation, run, crc32fast::hash(bytes)));
+                writer.write(run, bytes)
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        let written = result.and_then(|()| writer.finish());
+        match written {
+            Ok(bytes) => {
+                store.counters.versions_spilled.fetch_add(spilled.len() as u64, Ordering::Relaxed);
+                store.counters.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Err(error) => {
+                let mut slots = store.slots.lock();
+                spilled.into_iter().for_each(|(_, _, run, _)| slots.release(run));
+                return Err(error);
+            }
+        }
+        for (id, generation, run, crc) in spilled {
+            let place = store.place_of(run)?;
+            let Some(private) = self.private_mut(id, generation) else { continue };
+            if !matches!(private.state, State::Frame { .. }) {
+                continue;
+            }
+            let old = std::mem::replace(&mut private.state, State::Spilled { place, crc });
+            self.discard(old);
+        }
+        Ok(())
+    }
+
+    /// The pages of the present, or those that a savepoint keeps, that are in frames.
+    fn generation(&self, generation: Option<usize>) -> impl Iterator<Item = (PageId, &Private)> {
+        let present = generation.is_none().then_some(&self.pages).into_iter().flatten();
+        let saved = generation.map(|index| &self.undo[index].1.saved).into_iter().flatten();
+        let saved = saved.filter_map(|(id, saved)| Some((id, saved.as_ref()?)));
+        present
+            .chain(saved)
+            .filter(|(_, private)| matches!(private.state, State::Frame { .. }))
+            .map(|(id, private)| (*id, private))
+    }
+
+    fn private_mut(&mut self, id: PageId, generation: Option<usize>) -> Option<&mut Private> {
+        match generation {
+            None => self.pages.get_mut(&id),
+            Some(index) => self.undo[index].1.saved.get_mut(&id)?.as_mut(),
+        }
+    }
+
+    /// Takes everything out: the present state of each page, and what savepoints kept of it.
+    pub(crate) fn take_all(&mut self) -> (PageMap<Private>, Vec<Private>) {
+        let saved = std::mem::take(&mut self.undo).into_iter().flat_map(|(_, undo)| undo.saved.into_values().flatten());
+        let saved = saved.collect();
+        (std::mem::take(&mut self.pages), saved)
+    }
+
+    /// Gives back what a private page holds.
+    pub(crate) fn give_up(&mut self, private: Private) {
+        self.discard(private.state);
+    }
+}
+
+/// Writes the header of a version, and returns its bytes.
+pub(crate) fn stamp(frame: &mut Frame, id: PageId, owner: PageId, birth: Timestamp, body_len: usize) -> &[u8] {
+    let length = HEADER_BYTES + body_len;
+    PageHeader { id, owner, birth, length: length as u32 }.write(frame.bytes_mut());
+    &frame.bytes()[..length]
+}
+
+fn check_len(body: usize) -> Result<()> {
+    let (len, max) = (body.saturating_add(HEADER_BYTES), MAX_VERSION_BYTES);
+    if len > max { Err(Error::PageTooLarge { len, max }) } else { Ok(()) }
+}
+
+impl Drop for WriteSet {
+    fn drop(&mut self) {
+        let (pages, saved) = self.take_all();
+        let mut spare = std::mem::take(&mut self.spare_ids);
+        for (id, private) in pages {
+            // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
+            if private.fresh {
+                spare.push(id);
+            }
+            self.give_up(private);
+        }
+        saved.into_iter().for_each(|private| self.give_up(private));
+        self.turn.store.ids.lock().free.extend(spare.into_iter().rev());
+    }
+}

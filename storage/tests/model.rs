@@ -1,0 +1,283 @@
+//! The storage layer against the dumbest model: for every snapshot a whole copy of the map from page to contents.
+//!
+//! Strategy: random transactions (new pages, changes, deaths, registers, savepoints, aborts, spilling), random snapshots held and
+//! dropped in any order, checkpoints in between, reopening from the bytes of the medium. Invariants: every held snapshot reads exactly its copy,
+//! at all times; the checker has no finding; after reopening the newest state is the last durable one.
+
+use pentimento_storage::{Medium, MemoryMedium, Options, PageId, Patience, Pin, Store, WriteSet};
+use quickcheck::{Arbitrary, Gen, QuickCheck};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+enum Change {
+    New(u16),
+    Set(u8, u16),
+    Free(u8),
+    NewRegister(u32),
+    SetRegister(u8, u32),
+    Savepoint,
+    RollBack,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Transaction { changes: Vec<Change>, commit: bool, strict: bool },
+    Pin,
+    Unpin(u8),
+    Checkpoint,
+    Reopen,
+    Maintain,
+}
+
+impl Arbitrary for Change {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match u8::arbitrary(g) % 12 {
+            0..3 => Change::New(u16::arbitrary(g) % 20_000),
+            3..7 => Change::Set(u8::arbitrary(g), u16::arbitrary(g) % 9_000),
+            7 => Change::Free(u8::arbitrary(g)),
+            8 => Change::NewRegister(u32::arbitrary(g)),
+            9 => Change::SetRegister(u8::arbitrary(g), u32::arbitrary(g)),
+            10 => Change::Savepoint,
+            _ => Change::RollBack,
+        }
+    }
+}
+
+impl Arbitrary for Step {
+    fn arbitrary(g: &mut Gen) -> Self {
+        match u8::arbitrary(g) % 16 {
+            0..8 => Step::Transaction {
+                changes: Vec::arbitrary(g),
+                commit: !u8::arbitrary(g).is_multiple_of(5),
+                strict: u8::arbitrary(g).is_multiple_of(4),
+            },
+            8..11 => Step::Pin,
+            11..13 => Step::Unpin(u8::arbitrary(g)),
+            13 => Step::Checkpoint,
+            14 => Step::Reopen,
+            _ => Step::Maintain,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Content {
+    Page(Vec<u8>),
+    Register(u64),
+}
+
+type State = BTreeMap<PageId, Content>;
+
+/// A medium that outlives the store that uses it.
+struct Shared(Arc<MemoryMedium>);
+
+// SAFETY: all calls go to a medium that keeps the contract.
+unsafe impl Medium for Shared {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+    fn address(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
+        self.0.address(offset, len)
+    }
+    fn offset_of(&self, address: usize) -> Option<u64> {
+        self.0.offset_of(address)
+    }
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(offset, bytes)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+fn assert_reads(read: impl Fn(PageId) -> Option<Content>, state: &State, next: u32) {
+    for id in (0..next).map(PageId) {
+        assert_eq!(read(id), state.get(&id).cloned(), "{id:?}");
+    }
+}
+
+fn read_pin(pin: &Pin, id: PageId) -> Option<Content> {
+    match pin.register(id) {
+        Ok(value) => Some(Content::Register(value)),
+        Err(_) => pin.page(id).ok().map(|body| Content::Page(body.to_vec())),
+    }
+}
+
+fn pick(state: &State, which: u8, register: bool) -> Option<PageId> {
+    let all: Vec<PageId> =
+        state.iter().filter(|(_, c)| matches!(c, Content::Register(_)) == register).map(|(id, _)| *id).collect();
+    (!all.is_empty()).then(|| all[which as usize % all.len()])
+}
+
+fn content(len: u16, seed: u16) -> Vec<u8> {
+    (0..len).map(|i| (i ^ seed.wrapping_mul(31)) as u8).collect()
+}
+
+fn apply(txn: &mut WriteSet, changes: &[Change], state: &mut State) {
+    let mut savepoints = Vec::new();
+    for (number, change) in changes.iter().enumerate() {
+        match *change {
+            Change::New(len) => {
+                let body = content(len, number as u16);
+                let id = txn.allocate(PageId::NONE, body.len()).unwrap();
+                let page = txn.page_mut(id, body.len()).unwrap();
+                page.body[..body.len()].copy_from_slice(&body);
+                *page.len = body.len();
+                assert!(state.insert(id, Content::Page(body)).is_none(), "a number in use was handed out");
+            }
+            Change::Set(which, len) => {
+                let Some(id) = pick(state, which, false) else { continue };
+                let body = content(len, number as u16 + 7);
+                let page = txn.page_mut(id, body.len()).unwrap();
+                page.body[..body.len()].copy_from_slice(&body);
+                *page.len = body.len();
+                state.insert(id, Content::Page(body));
+            }
+            Change::Free(which) => {
+                let Some(id) = pick(state, which, which.is_multiple_of(5)) else { continue };
+                txn.free(id).unwrap();
+                state.remove(&id);
+            }
+            Change::NewRegister(value) => {
+                let id = txn.allocate_register(u64::from(value)).unwrap();
+                assert!(state.insert(id, Content::Register(u64::from(value))).is_none());
+            }
+            Change::SetRegister(which, value) => {
+                let Some(id) = pick(state, which, true) else { continue };
+                txn.set_register(id, u64::from(value)).unwrap();
+                state.insert(id, Content::Register(u64::from(value)));
+            }
+            Change::Savepoint => savepoints.push((txn.savepoint(), state.clone())),
+            Change::RollBack => {
+                let Some(index) = savepoints.len().checked_sub(1 + number % 2) else { continue };
+                let (savepoint, saved) = savepoints[index].clone();
+                assert!(txn.rollback_to(savepoint));
+                savepoints.truncate(index + 1);
+                *state = saved;
+            }
+        }
+        for id in state.keys() {
+            let seen = match txn.register(*id) {
+                Ok(value) => Content::Register(value),
+                Err(_) => Content::Page(txn.page(*id).unwrap().to_vec()),
+            };
+            assert_eq!(Some(&seen), state.get(id), "the transaction sees its own changes, {id:?}");
+        }
+    }
+}
+
+fn check(store: &Arc<Store>) {
+    let mut findings = Vec::new();
+    store.check(&mut |finding| findings.push(finding.to_string()));
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+fn run(steps: Vec<Step>, options: Options) {
+    let medium = Arc::new(MemoryMedium::with_capacity(64 << 20));
+    let mut store = Store::create(Box::new(Shared(medium.clone())), options, [7; 16]).unwrap();
+    let mut now = State::new();
+    let mut durable = State::new();
+    // What readers may see: everything up to the last commit before a strict one that is not durable.
+    let mut visible = State::new();
+    let mut strict_waits = false;
+    let mut pins: Vec<(Pin, State)> = Vec::new();
+    let mut next = 0;
+    for step in steps {
+        match step {
+            Step::Transaction { changes, commit, strict } => {
+                let mut txn = store.begin(Patience::None).unwrap().unwrap();
+                let mut state = now.clone();
+                apply(&mut txn, &changes, &mut state);
+                next = next.max(state.keys().last().map_or(0, |id| id.0 + 1));
+                if commit {
+                    let changed = txn.touched() > 0;
+                    let at = txn.install(strict);
+                    assert_eq!(at, store.installed());
+                    now = state;
+                    strict_waits |= strict && changed;
+                    if !strict_waits {
+                        visible = now.clone();
+                    }
+                }
+            }
+            Step::Pin => pins.push((store.pin(), visible.clone())),
+            Step::Unpin(which) => {
+                if !pins.is_empty() {
+                    pins.swap_remove(which as usize % pins.len());
+                }
+            }
+            Step::Checkpoint => {
+                store.checkpoint().unwrap();
+                (durable, visible, strict_waits) = (now.clone(), now.clone(), false);
+                assert_eq!(store.durable(), store.published());
+            }
+            Step::Maintain => assert_eq!(store.maintain().waiting, 0),
+            Step::Reopen => {
+                pins.clear();
+                drop(store);
+                let copy = MemoryMedium::from_bytes(&medium.to_bytes(), 1);
+                let read_only = Store::open(Box::new(copy), {
+                    let mut options = options;
+                    options.read_only = true;
+                    options
+                })
+                .unwrap();
+                assert_reads(|id| read_pin(&read_only.pin(), id), &durable, next);
+                store = Store::open(Box::new(Shared(medium.clone())), options).unwrap();
+                (now, visible, strict_waits) = (durable.clone(), durable.clone(), false);
+            }
+        }
+        for (pin, state) in &pins {
+            assert_reads(|id| read_pin(pin, id), state, next);
+        }
+    }
+    check(&store);
+    for (pin, state) in &pins {
+        assert_reads(|id| read_pin(pin, id), state, next);
+    }
+    pins.clear();
+    check(&store);
+    store.close().unwrap();
+    check(&store);
+    assert_eq!(store.stats().versions_retained, 0, "without readers nothing old is kept after a close");
+    drop(store);
+    let store = Store::open(Box::new(Shared(medium)), options).unwrap();
+    assert_reads(|id| read_pin(&store.pin(), id), &now, next);
+    check(&store);
+}
+
+/// How many cases to try; `PENTIMENTO_CASES` multiplies the default.
+fn cases(default: u64) -> u64 {
+    std::env::var("PENTIMENTO_CASES").ok().and_then(|factor| factor.parse::<u64>().ok()).unwrap_or(1) * default
+}
+
+#[test]
+fn snapshots_read_their_moment() {
+    fn property(steps: Vec<Step>) -> bool {
+        run(steps, Options::default());
+        true
+    }
+    QuickCheck::new().tests(cases(80)).quickcheck(property as fn(Vec<Step>) -> bool);
+}
+
+#[test]
+fn snapshots_read_their_moment_while_transactions_spill() {
+    fn property(steps: Vec<Step>) -> bool {
+        let mut options = Options::default();
+        options.page_size = 4096;
+        options.spill = 10_000;
+        run(steps, options);
+        true
+    }
+    QuickCheck::new().tests(cases(80)).quickcheck(property as fn(Vec<Step>) -> bool);
+}
