@@ -1,0 +1,146 @@
+//! Adding and replacing entries.
+//!
+//! Promises: an entry that fits changes its leaf alone; a value of the same size is replaced in place; keys that arrive
+//! in ascending or descending order leave full leaves behind.
+
+use pentimento_storage::PageId;
+
+use crate::edit::{Fill, NodeMut, Put};
+use crate::layout::{LARGE_HEADER, inline_max};
+use crate::node::{Node, Stored};
+use crate::pages::WritePages;
+use crate::path::{Path, Way};
+use crate::plan::{Lean, plan};
+use crate::run::Run;
+use crate::tree_mut::{TreeMut, check_key, check_value};
+use crate::value::{ValueLocation, large_value_mut};
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Sets the value of `key`; `true` if there was none.
+    ///
+    /// # Errors
+    /// When the key or the value is too long (nothing has changed then), a page is damaged or cannot be had.
+    #[inline]
+    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool, P::Error> {
+        check_key(key)?;
+        check_value(value.len())?;
+        if value.len() <= inline_max(self.capacity()) {
+            return self.put(key, Fill::Bytes(value));
+        }
+        let (new, room) = self.put_large(key, value.len())?;
+        room.copy_from_slice(value);
+        Ok(new)
+    }
+
+    /// Sets the value of `key` and gives the one that it had.
+    ///
+    /// # Errors
+    /// When the key or the value is too long (nothing has changed then), a page is damaged or cannot be had.
+    pub fn replace(&mut self, key: &[u8], value: &[u8]) -> Result<Option<Vec<u8>>, P::Error> {
+        check_key(key)?;
+        check_value(value.len())?;
+        let old = self.as_tree().get(key)?.map(<[u8]>::to_vec);
+        self.insert(key, value)?;
+        Ok(old)
+    }
+
+    /// Makes room for a value of `len` bytes, all zero, which the caller fills in place; `true` if the key had none.
+    ///
+    /// # Errors
+    /// When the key or the value is too long (nothing has changed then), a page is damaged or cannot be had.
+    pub fn reserve(&mut self, key: &[u8], len: usize) -> Result<(bool, &mut [u8]), P::Error> {
+        check_key(key)?;
+        check_value(len)?;
+        if len > inline_max(self.capacity()) {
+            let (new, room) = self.put_large(key, len)?;
+            room.fill(0);
+            return Ok((new, room));
+        }
+        let new = self.put(key, Fill::Zeros(len))?;
+        let Some(ValueLocation { page, start, end }) = self.as_tree().locate(key)? else {
+            return Err(crate::node::damaged(self.root, "an entry vanished").into());
+        };
+        let target = self.pages.page_mut(page, end)?;
+        match target.body.get_mut(start..end) {
+            Some(room) => Ok((new, room)),
+            None => {
+                Err(crate::node::damaged(page, "the page has less room than was asked for").into())
+            }
+        }
+    }
+
+    /// Makes room of any content for a value that needs a page of its own.
+    #[cold]
+    fn put_large(&mut self, key: &[u8], len: usize) -> Result<(bool, &mut [u8]), P::Error> {
+        let (_, leaf) = Path::seek(self.pages, self.root, Way::Key(key))?;
+        if let (index, true) = leaf.find(key)?
+            && let (_, Stored::Large(page, old_len)) = leaf.entry(index)?
+            && old_len == len
+        {
+            return Ok((false, large_value_mut(self.pages, page, len)?));
+        }
+        let page = self.pages.allocate(self.root, LARGE_HEADER + len)?;
+        large_value_mut(self.pages, page, len)?;
+        let new = self.put(key, Fill::Large(page, len))?;
+        Ok((new, large_value_mut(self.pages, page, len)?))
+    }
+
+    /// Puts an entry into its leaf; `true` if it is new.
+    #[inline]
+    pub(crate) fn put(&mut self, key: &[u8], fill: Fill<'_>) -> Result<bool, P::Error> {
+        let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
+        let capacity = self.capacity();
+        let target = self.pages.page_mut(page, capacity)?;
+        let mut leaf = NodeMut::open_leaf(page, target)?;
+        let (new, orphan, wasteful) = match leaf.put(key, fill, capacity)? {
+            Put::Done { new, orphan } => (new, orphan, !new && leaf.is_wasteful()),
+            Put::NoRoom { index, found } => {
+                let orphan = self.overflow(&path, page, index, found, key, fill)?;
+                (!found, orphan, false)
+            }
+        };
+        if wasteful {
+            self.tidy(page, Way::Key(key))?;
+        }
+        if let Some(orphan) = orphan {
+            self.pages.free(orphan)?;
+        }
+        Ok(new)
+    }
+
+    /// Rewrites the leaf `page` with one more or one larger entry, dividing it where that is needed. Gives the page
+    /// of the large value that was replaced.
+    #[inline(never)]
+    fn overflow(
+        &mut self,
+        path: &Path,
+        page: PageId,
+        index: usize,
+        found: bool,
+        key: &[u8],
+        fill: Fill<'_>,
+    ) -> Result<Option<PageId>, P::Error> {
+        let leaf = Node::read(self.pages, page)?;
+        let widens = key.starts_with(leaf.prefix);
+        let mut run = Run::from_node(&leaf)?;
+        let mut orphan = None;
+        let mut lean = Lean::Even;
+        if found {
+            orphan = run.replace(index, fill);
+        } else {
+            if index == run.len() {
+                lean = Lean::Left;
+            } else if index == 0 && path.is_leftmost() {
+                lean = Lean::Right;
+            }
+            run.insert(index, key, fill);
+        }
+        let capacity = self.capacity();
+        // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
+        let nearly_full =
+            widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+        let pieces = plan(&run, lean, capacity, nearly_full);
+        self.lay_out(path, path.len(), page, &run, &pieces)?;
+        Ok(orphan)
+    }
+}

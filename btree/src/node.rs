@@ -1,0 +1,235 @@
+//! Nodes as they are read.
+//!
+//! Promises: a [`Node`] exists only when its header agrees with the length of its body, so that its arrays can be
+//! sliced; each cell is checked when it is met. A body of any content gives a [`Fault`] at worst.
+
+use pentimento_storage::PageId;
+
+use crate::layout::{
+    HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header,
+};
+use crate::pages::{Fault, ReadPages};
+use crate::parts::Parts;
+
+/// A fault in `page`.
+#[cold]
+pub(crate) fn damaged(page: PageId, what: &'static str) -> Fault {
+    Fault::Damaged { page, what }
+}
+
+/// A node whose header has been checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Node<'p> {
+    pub page: PageId,
+    pub header: Header,
+    pub prefix: &'p [u8],
+    pub heads: &'p [[u8; 4]],
+    pub children: &'p [[u8; 4]],
+    pub offsets: &'p [[u8; 2]],
+    /// The cell area, garbage included.
+    pub cells: &'p [u8],
+    /// Where the cell area begins in the body.
+    pub cells_at: usize,
+}
+
+/// What a leaf keeps for a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stored<'p> {
+    /// The value itself, and where it begins in the body.
+    Inline(&'p [u8], usize),
+    /// The page of a large value, and its length.
+    Large(PageId, usize),
+}
+
+/// A range of bytes in the cell area.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Extent {
+    pub start: usize,
+    pub end: usize,
+}
+
+impl<'p> Node<'p> {
+    #[inline]
+    pub fn parse(page: PageId, body: &'p [u8]) -> Result<Node<'p>, Fault> {
+        let Some(bytes) = body.first_chunk::<HEADER>() else {
+            return Err(damaged(page, "the node is shorter than its header"));
+        };
+        let header = Header::read(bytes);
+        if header.level > MAX_LEVEL {
+            return Err(damaged(page, "this is not a node"));
+        }
+        let at = header.places();
+        let count = usize::from(header.count);
+        let prefix_len = usize::from(header.prefix_len);
+        if header.count > header.cap || at.cells > body.len() || prefix_len > MAX_KEY_LEN {
+            return Err(damaged(page, "the node's header does not fit its length"));
+        }
+        let slice = |from: usize, len: usize| body.get(from..from + len).unwrap_or_default();
+        Ok(Node {
+            page,
+            header,
+            prefix: slice(HEADER, prefix_len),
+            heads: slice(at.heads, count * 4).as_chunks().0,
+            children: if header.level == 0 {
+                &[]
+            } else {
+                slice(at.children, count * 4).as_chunks().0
+            },
+            offsets: slice(at.offsets, count * 2).as_chunks().0,
+            cells: slice(at.cells, body.len() - at.cells),
+            cells_at: at.cells,
+        })
+    }
+
+    /// Reads a page as a node.
+    #[inline]
+    pub fn read<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
+        Ok(Node::parse(page, pages.page(page)?)?)
+    }
+
+    /// Reads a page that must be a node just below `parent`.
+    #[inline]
+    pub fn read_below<P: ReadPages>(
+        pages: &'p P,
+        page: PageId,
+        parent: u8,
+    ) -> Result<Node<'p>, P::Error> {
+        let node = Node::parse(page, pages.page(page)?)?;
+        if node.header.level + 1 != parent {
+            return Err(damaged(page, "the node's level does not follow from its parent's").into());
+        }
+        Ok(node)
+    }
+
+    #[inline]
+    pub fn is_leaf(&self) -> bool {
+        self.header.level == 0
+    }
+
+    /// How many entries a leaf has, or how many separators a branch.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.heads.len()
+    }
+
+    #[inline]
+    pub fn head(&self, index: usize) -> Option<u32> {
+        self.heads
+            .get(index)
+            .map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    #[inline]
+    pub fn fault(&self, what: &'static str) -> Fault {
+        damaged(self.page, what)
+    }
+
+    /// The child number `index`, the leftmost one being number 0.
+    #[inline]
+    pub fn child(&self, index: usize) -> Result<PageId, Fault> {
+        match index.checked_sub(1) {
+            None if !self.is_leaf() => Ok(self.header.leftmost),
+            None => Err(self.fault("a leaf has no children")),
+            Some(at) => match self.children.get(at) {
+                Some(bytes) => Ok(PageId(u32::from_le_bytes(*bytes))),
+                None => Err(self.fault("there is no such child")),
+            },
+        }
+    }
+
+    /// All children from left to right; none for a leaf.
+    pub fn all_children(&self) -> Vec<PageId> {
+        let leftmost = (!self.is_leaf()).then_some(self.header.leftmost);
+        leftmost
+            .into_iter()
+            .chain(
+                self.children
+                    .iter()
+                    .map(|bytes| PageId(u32::from_le_bytes(*bytes))),
+            )
+            .collect()
+    }
+
+    /// The cell of entry `index` from its start, and where it starts.
+    #[inline]
+    fn cell(&self, index: usize) -> Result<(usize, &'p [u8]), Fault> {
+        let Some(offset) = self.offsets.get(index) else {
+            return Err(self.fault("there is no such entry"));
+        };
+        let at = usize::from(u16::from_le_bytes(*offset));
+        match self.cells.get(at..) {
+            Some(cell) => Ok((at, cell)),
+            None => Err(self.fault("a cell begins past the end")),
+        }
+    }
+
+    /// The part of key `index` that follows the node's prefix.
+    #[inline]
+    pub fn suffix(&self, index: usize) -> Result<&'p [u8], Fault> {
+        let (_, cell) = self.cell(index)?;
+        let suffix = cell.first_chunk::<2>().and_then(|len| {
+            let from = cell_header(self.header.level);
+            cell.get(from..from + usize::from(u16::from_le_bytes(*len)))
+        });
+        suffix.ok_or_else(|| self.fault("a key ends past the end"))
+    }
+
+    #[inline]
+    pub fn key(&self, index: usize) -> Result<Parts<'p>, Fault> {
+        Ok(Parts {
+            prefix: self.prefix,
+            suffix: self.suffix(index)?,
+        })
+    }
+
+    /// The suffix and the value of entry `index` of a leaf.
+    #[inline]
+    pub fn entry(&self, index: usize) -> Result<(&'p [u8], Stored<'p>), Fault> {
+        let (at, cell) = self.cell(index)?;
+        self.decode(at, cell)
+            .ok_or_else(|| self.fault("an entry ends past the end"))
+    }
+
+    #[inline]
+    fn decode(&self, at: usize, cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
+        let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
+        let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+        let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
+        let (suffix, rest) = rest.split_at_checked(key_len)?;
+        let stored = if value_len & LARGE_FLAG == 0 {
+            let start = self.cells_at + at + LEAF_CELL + key_len;
+            Stored::Inline(rest.get(..usize::from(value_len))?, start)
+        } else {
+            let bytes = rest.first_chunk::<LARGE_REF>()?;
+            let page = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
+            Stored::Large(PageId(page), len as usize)
+        };
+        Some((suffix, stored))
+    }
+
+    /// Where entry `index` has its bytes in the cell area.
+    pub fn extent(&self, index: usize) -> Result<Extent, Fault> {
+        let (start, _) = self.cell(index)?;
+        let len = if self.is_leaf() {
+            let (suffix, stored) = self.entry(index)?;
+            LEAF_CELL + suffix.len() + stored.cell_len()
+        } else {
+            cell_header(self.header.level) + self.suffix(index)?.len()
+        };
+        Ok(Extent {
+            start,
+            end: start + len,
+        })
+    }
+}
+
+impl Stored<'_> {
+    /// The bytes that this takes in its cell.
+    pub fn cell_len(&self) -> usize {
+        match self {
+            Stored::Inline(bytes, _) => bytes.len(),
+            Stored::Large(..) => LARGE_REF,
+        }
+    }
+}

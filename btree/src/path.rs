@@ -1,0 +1,182 @@
+//! The way from the root to a leaf.
+//!
+//! Promises: a way down ends, because levels must decrease by one; a step to the neighbouring leaf ends for the same
+//! reason. A path names pages and child numbers and borrows nothing.
+
+use std::ops::Bound;
+
+use pentimento_storage::PageId;
+
+use crate::layout::MAX_LEVEL;
+use crate::node::Node;
+use crate::pages::{Fault, ReadPages};
+
+const MAX_STEPS: usize = MAX_LEVEL as usize;
+
+/// The branches from the root to a leaf, each with the number of the child that was taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pages: [PageId; MAX_STEPS],
+    children: [u16; MAX_STEPS],
+    len: u8,
+}
+
+/// Which way to go down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way<'k> {
+    First,
+    Last,
+    Key(&'k [u8]),
+}
+
+impl<'k> Way<'k> {
+    pub fn to_start(bound: Bound<&'k [u8]>) -> Way<'k> {
+        match bound {
+            Bound::Unbounded => Way::First,
+            Bound::Included(key) | Bound::Excluded(key) => Way::Key(key),
+        }
+    }
+
+    pub fn to_end(bound: Bound<&'k [u8]>) -> Way<'k> {
+        match bound {
+            Bound::Unbounded => Way::Last,
+            Bound::Included(key) | Bound::Excluded(key) => Way::Key(key),
+        }
+    }
+
+    #[inline]
+    pub fn choose(self, node: &Node<'_>) -> Result<usize, Fault> {
+        match self {
+            Way::First => Ok(0),
+            Way::Last => Ok(node.count()),
+            Way::Key(key) => node.route(key),
+        }
+    }
+}
+
+impl Path {
+    pub const fn new() -> Path {
+        Path {
+            pages: [PageId::NONE; MAX_STEPS],
+            children: [0; MAX_STEPS],
+            len: 0,
+        }
+    }
+
+    /// How many branches there are above the leaf.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// The branch at `depth`, 0 being the root, and the number of the child taken there.
+    #[inline]
+    pub fn step(&self, depth: usize) -> (PageId, usize) {
+        (self.pages[depth], usize::from(self.children[depth]))
+    }
+
+    /// Whether the path keeps to the first child everywhere.
+    pub fn is_leftmost(&self) -> bool {
+        self.children[..self.len()].iter().all(|child| *child == 0)
+    }
+
+    #[inline]
+    fn push(&mut self, page: PageId, child: usize) -> Result<(), Fault> {
+        let at = self.len();
+        match (self.pages.get_mut(at), self.children.get_mut(at)) {
+            (Some(to_page), Some(to_child)) => {
+                *to_page = page;
+                *to_child = child as u16;
+                self.len += 1;
+                Ok(())
+            }
+            _ => Err(crate::node::damaged(page, "the tree is too deep")),
+        }
+    }
+
+    /// Goes down from `node` to a leaf, which it gives.
+    #[inline]
+    fn descend<'p, P: ReadPages>(
+        &mut self,
+        pages: &'p P,
+        mut node: Node<'p>,
+        way: Way<'_>,
+    ) -> Result<Node<'p>, P::Error> {
+        while !node.is_leaf() {
+            let number = way.choose(&node)?;
+            self.push(node.page, number)?;
+            node = Node::read_below(pages, node.child(number)?, node.header.level)?;
+        }
+        Ok(node)
+    }
+
+    /// The path from `root` to a leaf, and the leaf.
+    #[inline]
+    pub fn seek<'p, P: ReadPages>(
+        pages: &'p P,
+        root: PageId,
+        way: Way<'_>,
+    ) -> Result<(Path, Node<'p>), P::Error> {
+        let mut path = Path::new();
+        let leaf = path.descend(pages, Node::read(pages, root)?, way)?;
+        Ok((path, leaf))
+    }
+
+    /// The path from `root` to a leaf, and the leaf's number; the leaf itself is not read unless it is the root.
+    #[inline]
+    pub fn seek_unread<P: ReadPages>(
+        pages: &P,
+        root: PageId,
+        key: &[u8],
+    ) -> Result<(Path, PageId), P::Error> {
+        let mut path = Path::new();
+        let mut node = Node::read(pages, root)?;
+        if node.is_leaf() {
+            return Ok((path, root));
+        }
+        loop {
+            let number = node.route(key)?;
+            path.push(node.page, number)?;
+            let child = node.child(number)?;
+            if node.header.level == 1 {
+                return Ok((path, child));
+            }
+            node = Node::read_below(pages, child, node.header.level)?;
+        }
+    }
+
+    /// Steps to the next leaf, or to the previous one; `None` when there is none.
+    pub fn neighbour<'p, P: ReadPages>(
+        &mut self,
+        pages: &'p P,
+        forward: bool,
+    ) -> Result<Option<Node<'p>>, P::Error> {
+        while let Some(top) = self.len().checked_sub(1) {
+            let (page, number) = self.step(top);
+            let node = Node::read(pages, page)?;
+            let next = if forward {
+                Some(number + 1)
+            } else {
+                number.checked_sub(1)
+            };
+            let Some(next) = next.filter(|next| *next <= node.count()) else {
+                self.len -= 1;
+                continue;
+            };
+            // The level of this branch was checked on the way down; a page that changed since is damaged.
+            let child = Node::read_below(pages, node.child(next)?, node.header.level)?;
+            self.children[top] = next as u16;
+            let beyond = if forward {
+                Some(next + 1)
+            } else {
+                next.checked_sub(1)
+            };
+            if let Some(beyond) = beyond.filter(|beyond| *beyond <= node.count()) {
+                pages.prefetch(node.child(beyond)?);
+            }
+            let way = if forward { Way::First } else { Way::Last };
+            return self.descend(pages, child, way).map(Some);
+        }
+        Ok(None)
+    }
+}

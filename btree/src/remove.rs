@@ -1,0 +1,85 @@
+//! Removing entries one by one.
+//!
+//! Promises: removing what is not there copies no page; a large value's page is freed with its entry; pages that have
+//! become too empty are given back.
+
+use crate::edit::NodeMut;
+use crate::key::Key;
+use crate::node::Stored;
+use crate::pages::WritePages;
+use crate::path::{Path, Way};
+use crate::tree_mut::TreeMut;
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Removes the entry of `key`; `true` if there was one.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn remove(&mut self, key: &[u8]) -> Result<bool, P::Error> {
+        let (_, leaf) = Path::seek(self.pages, self.root, Way::Key(key))?;
+        let (index, found) = leaf.find(key)?;
+        if !found {
+            return Ok(false);
+        }
+        let orphan = match leaf.entry(index)?.1 {
+            Stored::Large(page, _) => Some(page),
+            Stored::Inline(..) => None,
+        };
+        let page = leaf.page;
+        let target = self.pages.page_mut(page, self.capacity())?;
+        NodeMut::open_leaf(page, target)?.remove(index, index + 1)?;
+        self.tidy(page, Way::Key(key))?;
+        if let Some(orphan) = orphan {
+            self.pages.free(orphan)?;
+        }
+        Ok(true)
+    }
+
+    /// Removes the entry of `key` and gives its value.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn take(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, P::Error> {
+        let Some(value) = self.as_tree().get(key)?.map(<[u8]>::to_vec) else {
+            return Ok(None);
+        };
+        self.remove(key)?;
+        Ok(Some(value))
+    }
+
+    /// Removes the entry with the least key and gives it.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+        let entry = self.as_tree().first()?.map(owned);
+        self.pop(entry)
+    }
+
+    /// Removes the entry with the greatest key and gives it.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+        let entry = self.as_tree().last()?.map(owned);
+        self.pop(entry)
+    }
+
+    fn pop(
+        &mut self,
+        entry: Option<(Vec<u8>, Vec<u8>)>,
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+        if let Some((key, _)) = &entry
+            && !self.remove(key)?
+        {
+            return Err(
+                crate::node::damaged(self.root, "an entry is not where its key belongs").into(),
+            );
+        }
+        Ok(entry)
+    }
+}
+
+fn owned((key, value): (Key<'_>, &[u8])) -> (Vec<u8>, Vec<u8>) {
+    (key.into_vec(), value.to_vec())
+}

@@ -1,0 +1,141 @@
+//! The map as it is read.
+//!
+//! Promises: no operation here allocates, except for keys too long to be put together in place and for the bounds of
+//! ranges; what is handed out borrows the pages and not the [`Tree`].
+
+use std::ops::Bound;
+
+use pentimento_storage::PageId;
+
+use crate::bounds::{KeyBounds, end_of_prefix};
+use crate::key::Key;
+use crate::node::{Node, Stored};
+use crate::pages::ReadPages;
+use crate::path::{Path, Way};
+use crate::range::Range;
+use crate::value::ValueLocation;
+
+/// An ordered map from byte strings to byte strings, read through `P`.
+#[derive(Debug)]
+pub struct Tree<'p, P> {
+    pages: &'p P,
+    root: PageId,
+}
+
+impl<P> Clone for Tree<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Tree<'_, P> {}
+
+impl<'p, P: ReadPages> Tree<'p, P> {
+    /// The tree whose root is page `root`.
+    #[must_use]
+    pub fn new(pages: &'p P, root: PageId) -> Tree<'p, P> {
+        Tree { pages, root }
+    }
+
+    /// The page of the root.
+    #[must_use]
+    pub fn root(&self) -> PageId {
+        self.root
+    }
+
+    #[inline]
+    fn find(&self, key: &[u8]) -> Result<Option<(Node<'p>, Stored<'p>)>, P::Error> {
+        let mut node = Node::read(self.pages, self.root)?;
+        while !node.is_leaf() {
+            node = Node::read_below(self.pages, node.child_for(key)?, node.header.level)?;
+        }
+        match node.find(key)? {
+            (index, true) => Ok(Some((node, node.entry(index)?.1))),
+            (_, false) => Ok(None),
+        }
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Result<Option<&'p [u8]>, P::Error> {
+        match self.find(key)? {
+            Some((_, stored)) => stored.resolve(self.pages).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the value of `key` stands. A large value's page is not looked at: check that its body is as long as
+    /// the location says before slicing it.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    #[inline]
+    pub fn locate(&self, key: &[u8]) -> Result<Option<ValueLocation>, P::Error> {
+        Ok(self.find(key)?.map(|(leaf, stored)| stored.location(&leaf)))
+    }
+
+    /// Whether there is an entry for `key`.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn contains_key(&self, key: &[u8]) -> Result<bool, P::Error> {
+        Ok(self.find(key)?.is_some())
+    }
+
+    /// Whether there are no entries.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn is_empty(&self) -> Result<bool, P::Error> {
+        let (_, leaf) = Path::seek(self.pages, self.root, Way::First)?;
+        Ok(leaf.count() == 0)
+    }
+
+    /// The entry with the least key.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn first(&self) -> Result<Option<(Key<'p>, &'p [u8])>, P::Error> {
+        self.iter()?.next().transpose()
+    }
+
+    /// The entry with the greatest key.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn last(&self) -> Result<Option<(Key<'p>, &'p [u8])>, P::Error> {
+        Range::new(self.pages, self.root, ..)
+            .next_back()
+            .transpose()
+    }
+
+    /// The entries whose keys lie within `bounds`; none if it begins beyond its end.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'p, P>, P::Error> {
+        Range::new(self.pages, self.root, bounds).read_front()
+    }
+
+    /// The entries whose keys begin with `prefix`.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn prefix(&self, prefix: &[u8]) -> Result<Range<'p, P>, P::Error> {
+        self.range((
+            Bound::Included(prefix),
+            end_of_prefix(prefix).as_ref().map(Vec::as_slice),
+        ))
+    }
+
+    /// All entries.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    pub fn iter(&self) -> Result<Range<'p, P>, P::Error> {
+        self.range(..)
+    }
+}
