@@ -28,6 +28,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let used = leaf.cells_at + leaf.cells.len();
         if usize::from(leaf.header.garbage) * 2 > used {
             let run = Run::from_node(&leaf)?;
+            run.check_order()?;
             self.write_pieces(&run, &[run.all()], &[page])?;
         }
         let leaf = Node::read(self.pages, page)?;
@@ -120,7 +121,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             } else {
                 capacity - capacity / 8
             };
-            let pieces = plan(&run, Lean::Even, limit, false);
+            let pieces = plan(&run, Lean::Even, limit, false)?;
             if pieces.len() == 1 {
                 self.write_pieces(&run, &pieces, &pages[..1])?;
                 self.pages.free(pages[1])?;

@@ -11,7 +11,7 @@ use pentimento_storage::PageId;
 
 use crate::edit::Fill;
 use crate::layout::{LARGE_HEADER, LEAF_CELL, inline_max, stride};
-use crate::node::Node;
+use crate::node::{Node, damaged};
 use crate::pages::WritePages;
 use crate::parts::{Parts, separator};
 use crate::path::{Path, Way};
@@ -118,7 +118,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let (index, _) = leaf.find(key)?;
         let mut before = Run::from_node(&leaf)?;
         let above = path.len().checked_sub(1);
-        let mut loader = Loader::new(above.is_some().then_some(leaf.page));
+        let mut loader = Loader::new(leaf.page, above.is_some());
         let after = before.split_off(index);
         for index in 0..before.len() {
             loader.push(self, &before.key(index).to_vec(), before.fill(index))?;
@@ -250,11 +250,11 @@ struct Loader {
 }
 
 impl Loader {
-    fn new(reuse: Option<PageId>) -> Loader {
+    fn new(leaf: PageId, reuse: bool) -> Loader {
         Loader {
-            run: Run::new(0),
+            run: Run::new(0, leaf),
             weight: 0,
-            reuse,
+            reuse: reuse.then_some(leaf),
             first: None,
             rest: Children::new(),
             previous: Vec::new(),
@@ -294,7 +294,10 @@ impl Loader {
     ) -> Result<(), P::Error> {
         let weight = stride(0) + LEAF_CELL + key.len() + fill.cell_len();
         let count = self.run.len();
-        if count > 0 {
+        if let Some(last) = count.checked_sub(1) {
+            if self.run.key(last).cmp(&Parts::whole(key)).is_ge() {
+                return Err(damaged(self.run.page, "keys do not ascend").into());
+            }
             let shared = self.run.key(0).shared(&Parts::whole(key));
             if size(count + 1, shared, self.weight + weight) > tree.capacity() {
                 self.flush(tree)?;

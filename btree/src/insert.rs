@@ -139,7 +139,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
         let nearly_full =
             widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
-        let pieces = plan(&run, lean, capacity, nearly_full);
+        let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)
     }

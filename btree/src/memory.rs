@@ -3,6 +3,8 @@
 //! Promises: a body is exactly as long as it was left; a page that was freed is gone at once, since there are no older
 //! views; every misuse is an error. It counts what a store would have to copy.
 
+use std::hint::black_box;
+
 use pentimento_storage::PageId;
 
 use crate::pages::{Fault, PageMut, ReadPages, WritePages};
@@ -113,6 +115,15 @@ impl ReadPages for MemoryPages {
         match self.pages.get(id.0 as usize) {
             Some(slot) if slot.live => Ok(&slot.body[..slot.len]),
             _ => Err(MemoryError::NoSuchPage(id)),
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self, id: PageId) {
+        if let Ok(body) = self.page(id) {
+            for line in body.chunks(64) {
+                black_box(line[0]);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Promises: nothing is copied to compare, and two keys compare alike however they are cut.
 
 use std::cmp::Ordering;
+use std::ptr;
 
 use crate::layout::head_of;
 
@@ -67,6 +68,10 @@ impl<'a> Parts<'a> {
 
     /// How many bytes two keys share at their start.
     pub fn shared(&self, other: &Parts<'_>) -> usize {
+        if ptr::eq(self.prefix, other.prefix) {
+            // Two keys of one node; its prefix may be long.
+            return self.prefix.len() + shared(self.suffix, other.suffix);
+        }
         let (mut a, mut b) = (*self, *other);
         let mut total = 0;
         loop {

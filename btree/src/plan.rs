@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::pages::Fault;
 use crate::run::{Run, size};
 
 /// Where the free space is to be after a division.
@@ -19,7 +20,13 @@ pub(crate) enum Lean {
 }
 
 /// Divides `run` among nodes of at most `capacity` bytes; among two at least if `divide` and it is possible.
-pub(crate) fn plan(run: &Run, lean: Lean, capacity: usize, divide: bool) -> Vec<Range<usize>> {
+pub(crate) fn plan(
+    run: &Run,
+    lean: Lean,
+    capacity: usize,
+    divide: bool,
+) -> Result<Vec<Range<usize>>, Fault> {
+    run.check_order()?;
     let mut weights = Vec::with_capacity(run.len() + 1);
     let mut total = 0;
     weights.push(total);
@@ -35,7 +42,7 @@ pub(crate) fn plan(run: &Run, lean: Lean, capacity: usize, divide: bool) -> Vec<
     };
     let mut pieces = Vec::new();
     planner.divide(0..run.len(), lean, divide, &mut pieces);
-    pieces
+    Ok(pieces)
 }
 
 struct Planner<'r> {
@@ -113,7 +120,7 @@ mod tests {
     use pentimento_storage::PageId;
 
     fn leaf(lens: &[usize]) -> Run {
-        let mut run = Run::new(0);
+        let mut run = Run::new(0, PageId(0));
         for (i, len) in lens.iter().enumerate() {
             run.insert(i, &[i as u8], Fill::Zeros(*len));
         }
@@ -131,7 +138,7 @@ mod tests {
                 vec![9000],
             ] {
                 let run = leaf(&lens);
-                let pieces = plan(&run, lean, 4096, true);
+                let pieces = plan(&run, lean, 4096, true).unwrap();
                 let mut at = 0;
                 for piece in &pieces {
                     assert_eq!(piece.start, at);
@@ -147,14 +154,14 @@ mod tests {
     #[test]
     fn branches_leave_one_separator_out() {
         for lean in [Lean::Even, Lean::Left, Lean::Right] {
-            let mut run = Run::new(1);
+            let mut run = Run::new(1, PageId(0));
             for i in 0..100u8 {
                 run.push_child(
                     &[&[i], vec![b'k'; 200].as_slice()].concat(),
                     PageId(u32::from(i)),
                 );
             }
-            let pieces = plan(&run, lean, 4096, false);
+            let pieces = plan(&run, lean, 4096, false).unwrap();
             for pair in pieces.windows(2) {
                 assert_eq!(pair[0].end + 1, pair[1].start);
             }

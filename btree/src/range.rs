@@ -14,6 +14,9 @@ use crate::node::Node;
 use crate::pages::ReadPages;
 use crate::parts::Parts;
 
+/// A key and its value, both borrowed from the pages.
+pub type Entry<'p> = (Key<'p>, &'p [u8]);
+
 /// An iterator over the entries of a range, in the order of their keys, from either end.
 pub struct Range<'p, P> {
     pages: &'p P,
@@ -37,59 +40,82 @@ impl<'p, P: ReadPages> Range<'p, P> {
         Ok(self)
     }
 
-    #[inline]
-    fn entry(
-        &mut self,
-        leaf: Option<Node<'p>>,
-        index: usize,
-    ) -> Option<Result<(Key<'p>, &'p [u8]), P::Error>> {
-        let leaf = leaf?;
-        let entry = match leaf.entry(index) {
-            Ok((suffix, stored)) => {
-                let key = Key::join(Parts {
-                    prefix: leaf.prefix,
-                    suffix,
-                });
-                stored.resolve(self.pages).map(|value| (key, value))
-            }
-            Err(fault) => Err(fault.into()),
-        };
-        if entry.is_err() {
-            self.cursor.finish();
-        }
-        Some(entry)
+    /// Goes to the next leaf and takes its first entry.
+    #[inline(never)]
+    fn enter_front(&mut self) -> Result<Option<usize>, P::Error> {
+        self.front = self.cursor.front_leaf(self.pages)?;
+        let index = self.cursor.take_front();
+        Ok(index)
+    }
+
+    /// Goes to the previous leaf and takes its last entry.
+    #[inline(never)]
+    fn enter_back(&mut self) -> Result<Option<usize>, P::Error> {
+        self.back = self.cursor.back_leaf(self.pages)?;
+        let index = self.cursor.take_back();
+        Ok(index)
+    }
+
+    /// Ends the walk after an error.
+    #[cold]
+    fn fail(&mut self, error: P::Error) -> Option<<Self as Iterator>::Item> {
+        self.cursor.finish();
+        Some(Err(error))
     }
 }
 
+#[inline]
+fn entry<'p, P: ReadPages>(
+    pages: &'p P,
+    leaf: &Node<'p>,
+    index: usize,
+) -> Result<Entry<'p>, P::Error> {
+    let (suffix, stored) = leaf.entry(index)?;
+    let value = stored.resolve(pages)?;
+    Ok((
+        Key::join(Parts {
+            prefix: leaf.prefix,
+            suffix,
+        }),
+        value,
+    ))
+}
+
 impl<'p, P: ReadPages> Iterator for Range<'p, P> {
-    type Item = Result<(Key<'p>, &'p [u8]), P::Error>;
+    type Item = Result<Entry<'p>, P::Error>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let mut index = self.cursor.take_front();
-        if index.is_none() {
-            self.front = match self.cursor.front_leaf(self.pages) {
-                Ok(leaf) => leaf,
+        let index = match self.cursor.take_front() {
+            Some(index) => index,
+            None => match self.enter_front() {
+                Ok(index) => index?,
                 Err(error) => return Some(Err(error)),
-            };
-            index = self.cursor.take_front();
+            },
+        };
+        let leaf = self.front.as_ref()?;
+        match entry(self.pages, leaf, index) {
+            Ok(entry) => Some(Ok(entry)),
+            Err(error) => self.fail(error),
         }
-        self.entry(self.front, index?)
     }
 }
 
 impl<'p, P: ReadPages> DoubleEndedIterator for Range<'p, P> {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
-        let mut index = self.cursor.take_back();
-        if index.is_none() {
-            self.back = match self.cursor.back_leaf(self.pages) {
-                Ok(leaf) => leaf,
+        let index = match self.cursor.take_back() {
+            Some(index) => index,
+            None => match self.enter_back() {
+                Ok(index) => index?,
                 Err(error) => return Some(Err(error)),
-            };
-            index = self.cursor.take_back();
+            },
+        };
+        let leaf = self.back.as_ref()?;
+        match entry(self.pages, leaf, index) {
+            Ok(entry) => Some(Ok(entry)),
+            Err(error) => self.fail(error),
         }
-        self.entry(self.back, index?)
     }
 }
 

@@ -4,11 +4,14 @@
 //! become too empty are given back.
 
 use crate::edit::NodeMut;
-use crate::key::Key;
 use crate::node::Stored;
 use crate::pages::WritePages;
 use crate::path::{Path, Way};
+use crate::range::Entry;
 use crate::tree_mut::TreeMut;
+
+/// A key and its value that have been taken out of the map.
+pub type OwnedEntry = (Vec<u8>, Vec<u8>);
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Removes the entry of `key`; `true` if there was one.
@@ -51,7 +54,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     ///
     /// # Errors
     /// When a page is damaged or cannot be had.
-    pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+    pub fn pop_first(&mut self) -> Result<Option<OwnedEntry>, P::Error> {
         let entry = self.as_tree().first()?.map(owned);
         self.pop(entry)
     }
@@ -60,15 +63,12 @@ impl<P: WritePages> TreeMut<'_, P> {
     ///
     /// # Errors
     /// When a page is damaged or cannot be had.
-    pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+    pub fn pop_last(&mut self) -> Result<Option<OwnedEntry>, P::Error> {
         let entry = self.as_tree().last()?.map(owned);
         self.pop(entry)
     }
 
-    fn pop(
-        &mut self,
-        entry: Option<(Vec<u8>, Vec<u8>)>,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, P::Error> {
+    fn pop(&mut self, entry: Option<OwnedEntry>) -> Result<Option<OwnedEntry>, P::Error> {
         if let Some((key, _)) = &entry
             && !self.remove(key)?
         {
@@ -80,6 +80,6 @@ impl<P: WritePages> TreeMut<'_, P> {
     }
 }
 
-fn owned((key, value): (Key<'_>, &[u8])) -> (Vec<u8>, Vec<u8>) {
+fn owned((key, value): Entry<'_>) -> OwnedEntry {
     (key.into_vec(), value.to_vec())
 }

@@ -3,6 +3,7 @@
 //! Promises: a run copies what it takes, so that the pages it came from may be overwritten; it never takes more bytes
 //! than the node it reads has, so a node whose cells overlap is a fault; what it writes is compact.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use pentimento_storage::PageId;
@@ -40,6 +41,8 @@ enum Load {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub level: u8,
+    /// The page that it came from, for faults.
+    pub page: PageId,
     /// The child left of the first separator.
     pub leftmost: PageId,
     bytes: Vec<u8>,
@@ -47,9 +50,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub fn new(level: u8) -> Run {
+    pub fn new(level: u8, page: PageId) -> Run {
         Run {
             level,
+            page,
             leftmost: PageId::NONE,
             bytes: Vec::new(),
             items: Vec::new(),
@@ -57,15 +61,15 @@ impl Run {
     }
 
     /// The children of a branch.
-    pub fn branch(level: u8, leftmost: PageId, rest: &Children) -> Run {
-        let mut run = Run::new(level);
+    pub fn branch(level: u8, page: PageId, leftmost: PageId, rest: &Children) -> Run {
+        let mut run = Run::new(level, page);
         run.leftmost = leftmost;
         run.splice(0, 0, rest);
         run
     }
 
     pub fn from_node(node: &Node<'_>) -> Result<Run, Fault> {
-        let mut run = Run::new(node.header.level);
+        let mut run = Run::new(node.header.level, node.page);
         run.leftmost = node.header.leftmost;
         run.append(node)?;
         Ok(run)
@@ -183,6 +187,7 @@ impl Run {
         let items = self.items.split_off(index);
         Run {
             level: self.level,
+            page: self.page,
             leftmost: self.leftmost,
             bytes: self.bytes.clone(),
             items,
@@ -217,6 +222,16 @@ impl Run {
             prefix: self.at(item.prefix),
             suffix: self.at(item.suffix),
         }
+    }
+
+    /// Refuses a run whose keys do not ascend, as damaged nodes give it: a node could not be written from it.
+    pub fn check_order(&self) -> Result<(), Fault> {
+        for index in 1..self.len() {
+            if self.key(index - 1).cmp(&self.key(index)) != Ordering::Less {
+                return Err(damaged(self.page, "keys do not ascend"));
+            }
+        }
+        Ok(())
     }
 
     /// The child to the right of separator `index`.

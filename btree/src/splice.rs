@@ -119,7 +119,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             Lean::Even
         };
         run.splice(drop.start, drop.end, &add);
-        let pieces = plan(&run, lean, capacity, false);
+        let pieces = plan(&run, lean, capacity, false)?;
         self.lay_out(path, depth, page, &run, &pieces)
     }
 
@@ -134,13 +134,13 @@ impl<P: WritePages> TreeMut<'_, P> {
         let (mut level, mut first, mut rest) = (level, first, rest);
         while level < MAX_LEVEL {
             level += 1;
-            let run = Run::branch(level, first, &rest);
+            let run = Run::branch(level, self.root, first, &rest);
             let lean = if rest.len() > MANY {
                 Lean::Left
             } else {
                 Lean::Even
             };
-            let pieces = plan(&run, lean, self.capacity(), false);
+            let pieces = plan(&run, lean, self.capacity(), false)?;
             if pieces.len() == 1 {
                 return self.write_pieces(&run, &pieces, &[self.root]).map(|_| ());
             }

@@ -8,11 +8,10 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, end_of_prefix};
-use crate::key::Key;
 use crate::node::{Node, Stored};
 use crate::pages::ReadPages;
 use crate::path::{Path, Way};
-use crate::range::Range;
+use crate::range::{Entry, Range};
 use crate::value::ValueLocation;
 
 /// An ordered map from byte strings to byte strings, read through `P`.
@@ -98,7 +97,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     ///
     /// # Errors
     /// When a page cannot be read or is damaged.
-    pub fn first(&self) -> Result<Option<(Key<'p>, &'p [u8])>, P::Error> {
+    pub fn first(&self) -> Result<Option<Entry<'p>>, P::Error> {
         self.iter()?.next().transpose()
     }
 
@@ -106,7 +105,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     ///
     /// # Errors
     /// When a page cannot be read or is damaged.
-    pub fn last(&self) -> Result<Option<(Key<'p>, &'p [u8])>, P::Error> {
+    pub fn last(&self) -> Result<Option<Entry<'p>>, P::Error> {
         Range::new(self.pages, self.root, ..)
             .next_back()
             .transpose()

@@ -6,7 +6,6 @@ use pentimento_storage::PageId;
 
 use crate::layout::{MAX_KEY_LEN, MAX_VALUE_LEN, NODE_LIMIT};
 use crate::pages::{Fault, WritePages};
-use crate::plan::{Lean, plan};
 use crate::run::Run;
 use crate::tree::Tree;
 
@@ -54,9 +53,9 @@ impl<'p, P: WritePages> TreeMut<'p, P> {
 
     /// Makes the root an empty leaf.
     pub(crate) fn make_empty(&mut self) -> Result<(), P::Error> {
-        let run = Run::new(0);
-        let pieces = plan(&run, Lean::Even, self.capacity(), false);
-        self.write_pieces(&run, &pieces, &[self.root]).map(|_| ())
+        let run = Run::new(0, self.root);
+        self.write_pieces(&run, &[run.all()], &[self.root])?;
+        Ok(())
     }
 }
 
