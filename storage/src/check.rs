@@ -11,9 +11,11 @@
 use crate::history::Version;
 use crate::layout::{PageHeader, Run, SLOT_BYTES};
 use crate::meta::META_SLOTS;
+use crate::pins::ReaderKind;
 use crate::place::Place;
+use crate::read::Pin;
 use crate::store::Store;
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 use crate::table_page::{DiskEntry, check_page};
 use crate::turn::Patience;
 use crate::{PageId, Timestamp};
@@ -78,6 +80,15 @@ struct Checker<'s> {
 impl Store {
     /// Checks the laws of storage, and reports every breach. Writers and checkpoints wait meanwhile; readers do not.
     pub fn check(self: &Arc<Self>, report: &mut dyn FnMut(Finding)) -> Summary {
+        self.check_and(report, |summary, _, _| summary)
+    }
+
+    /// As [`check`](Store::check); then, while nothing can change, `inspect` looks at the newest state through a pin.
+    pub fn check_and<T>(
+        self: &Arc<Self>,
+        report: &mut dyn FnMut(Finding),
+        inspect: impl FnOnce(Summary, Pin, &mut dyn FnMut(Finding)) -> T,
+    ) -> T {
         let _turn = self.take_turn(Patience::Forever);
         let mut running = self.checkpointing.lock();
         while *running {
@@ -107,7 +118,14 @@ impl Store {
             let what = format!("{} bytes of frames are reachable, but {in_use} are in use", checker.frame_bytes);
             checker.find(None, None, what);
         }
-        checker.summary
+        let retained = self.counters.slots_retained.load(Ordering::Relaxed);
+        if checker.summary.slots_retained != retained {
+            let what = format!("{} slots are retained, but {retained} are counted", checker.summary.slots_retained);
+            checker.find(None, None, what);
+        }
+        let summary = checker.summary;
+        drop((reclaimer, running));
+        inspect(summary, self.pin_at(self.installed(), ReaderKind::Writer), report)
     }
 }
 

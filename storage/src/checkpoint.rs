@@ -372,7 +372,12 @@ impl Checkpoint {
                 entry.replace_place(settling.frame, place);
             }
             // Always, even if the table had it: a committer may just have moved the frame's place here.
-            store.history.replace_place(settling.id, settling.birth, |_| place);
+            store.history.replace_place(settling.id, settling.birth, |old| {
+                if old.is_frame() {
+                    store.counters.slots_retained.fetch_add(place.slots(), Ordering::Relaxed);
+                }
+                place
+            });
         }
         drop(self.pin.take());
         fence(Ordering::SeqCst);

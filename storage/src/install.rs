@@ -85,6 +85,9 @@ impl Store {
         let crc = if old_place.is_unverified() { self.durable_crc(id, old_birth).unwrap_or(0) } else { 0 };
         if let Some(old) = self.history.supersede(id, entry, at, crc) {
             superseded.push(Superseded { id, birth: old.birth, end: at, bytes: 0 });
+            if old.place.is_medium() {
+                self.counters.slots_retained.fetch_add(old.place.slots(), Ordering::Relaxed);
+            }
         }
         entry.install(at, place);
         self.table.stamp(id, at);

@@ -228,6 +228,8 @@ impl Reclaimer {
         }
         self.free_items -= freed;
         if !runs.is_empty() {
+            let slots = runs.iter().map(|run| run.slots).sum();
+            store.counters.slots_retained.fetch_sub(slots, Ordering::Relaxed);
             let mut slots = store.slots.lock();
             runs.into_iter().for_each(|run| slots.release(run));
         }

@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub checkpoints: AtomicU64,
     pub checkpoint_us: AtomicU64,
     pub history_lookups: AtomicU64,
+    /// Not a count of events: slots that superseded versions occupy now.
+    pub slots_retained: AtomicU64,
 }
 
 /// A snapshot of a store's numbers. Counters start at zero when the store is opened.
@@ -35,6 +37,8 @@ pub struct Stats {
     pub file_bytes: u64,
     /// Slots of the file that are in use: by versions, table pages, the meta, and open transactions.
     pub slots_used: u64,
+    /// Slots that superseded versions occupy: kept for a pin, or waiting for reclamation.
+    pub slots_retained: u64,
     /// Slots of the file that are free.
     pub slots_free: u64,
     /// Slots that hold table pages of the durable checkpoint.
@@ -110,6 +114,7 @@ impl Store {
             durable: self.clock.durable(),
             file_bytes: slots_end * SLOT_BYTES as u64,
             slots_used: slots_end - slots_free,
+            slots_retained: count(&counters.slots_retained),
             slots_free,
             slots_table: self.durable.read().runs().map(|run| run.slots).sum(),
             pages,

@@ -1,1 +1,32 @@
-//! Databases, snapshots and transactions.
+//! Databases, snapshots and transactions: the public face of the Pentimento store, re-exported by the `pentimento` crate.
+#![forbid(unsafe_code)]
+
+mod background;
+mod builder;
+mod catalog;
+mod check;
+mod database;
+mod durability;
+mod error;
+mod owned;
+mod pages;
+mod snapshot;
+mod tree_mut;
+mod write;
+
+pub use builder::Builder;
+pub use catalog::MAX_NAME_LEN;
+pub use check::{CheckReport, Finding};
+pub use database::Database;
+pub use durability::Durability;
+pub use error::{Error, Result};
+pub use owned::OwnedRange;
+pub use pages::TxnPages;
+pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
+pub use pentimento_storage::{
+    DEFAULT_PAGE_SIZE, FileMedium, Held, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderInfo,
+    ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
+};
+pub use snapshot::{Range, Snapshot, Tree};
+pub use tree_mut::{TreeMut, TxnRange};
+pub use write::{Savepoint, WriteTransaction};

@@ -1,0 +1,164 @@
+//! How a database is opened.
+
+use crate::catalog;
+use crate::database::{Database, Handle};
+use crate::pages::TxnPages;
+use crate::write::check_durability;
+use crate::{Durability, Error, Result, Timestamp};
+use pentimento_storage::{FileMedium, Medium, Options, Patience, Store};
+use std::fs::{File, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Options for opening a [`Database`]. The defaults suit most.
+///
+/// ```
+/// # use pentimento_txn as pentimento;
+/// use pentimento::{Database, Durability};
+/// use std::time::Duration;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.pent");
+/// let db = Database::builder()
+///     .page_size(4096)
+///     .durability(Durability::Interval(Duration::from_millis(50)))
+///     .open(&path)?;
+/// # Ok::<(), pentimento::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder {
+    options: Options,
+    durability: Durability,
+}
+
+impl Builder {
+    /// The size that pages aim at, in bytes: a power of two from 4096 to 65536, 8192 by default. Chosen when the store is created; when
+    /// an existing one is opened the file tells, and this is ignored.
+    pub fn page_size(mut self, bytes: usize) -> Builder {
+        self.options.page_size = bytes;
+        self
+    }
+
+    /// When commits are durable unless a transaction says otherwise. [`Durability::Sync`] by default.
+    pub fn durability(mut self, durability: Durability) -> Builder {
+        self.durability = durability;
+        self
+    }
+
+    /// How much memory changed pages may take, in bytes: beyond `soft` a checkpoint starts, beyond `hard` writers wait for one before they
+    /// begin. 64 and 192 MiB by default. Pages that only a snapshot keeps in memory do not count.
+    pub fn memory_limits(mut self, soft: usize, hard: usize) -> Builder {
+        self.options.frames_soft = soft;
+        self.options.frames_hard = hard;
+        self
+    }
+
+    /// How much memory one transaction may take, in bytes, before its pages go to free places in the file. 256 MiB by default.
+    pub fn spill_limit(mut self, bytes: usize) -> Builder {
+        self.options.spill = bytes;
+        self
+    }
+
+    /// Open for reading only: nothing is written, and others may read beside it, but nobody may write.
+    pub fn read_only(mut self, yes: bool) -> Builder {
+        self.options.read_only = yes;
+        self
+    }
+
+    /// Opens the store in a file. It is created if it is missing, unless it is to be read only.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process (or another handle in this one) has it open, [`Error::NotAStore`],
+    /// [`Error::UnsupportedVersion`], [`Error::Truncated`], [`Error::Damaged`], [`Error::Io`].
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Database> {
+        let path = path.as_ref();
+        let io_error = |operation| move |source| Error::Io { operation, path: path.to_owned(), source };
+        let read_only = self.options.read_only;
+        let file = File::options()
+            .read(true)
+            .write(!read_only)
+            .create(!read_only)
+            .truncate(false)
+            .open(path)
+            .map_err(io_error("open"))?;
+        let lock = if read_only { file.try_lock_shared() } else { file.try_lock() };
+        match lock {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock")(source)),
+        }
+        let is_blank = is_blank(&file).map_err(io_error("read"))?;
+        let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
+        let database = self.open_medium(Box::new(medium), is_blank && !read_only)?;
+        if is_blank {
+            sync_directory_of(path).map_err(io_error("sync the directory of"))?;
+        }
+        Ok(database)
+    }
+
+    /// Opens, or with `create` makes, the store in another medium than a file.
+    ///
+    /// # Errors
+    /// As for [`open`](Builder::open).
+    pub fn open_medium(&self, medium: Box<dyn Medium>, create: bool) -> Result<Database> {
+        check_durability(self.durability)?;
+        let store =
+            if create { Store::create(medium, self.options, new_id())? } else { Store::open(medium, self.options)? };
+        self.start(store)
+    }
+
+    /// A store in memory alone. It has no limits on memory, no durability, and goes with the process.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn in_memory(&self) -> Result<Database> {
+        check_durability(self.durability)?;
+        self.start(Store::in_memory(self.options)?)
+    }
+
+    fn start(&self, store: Arc<Store>) -> Result<Database> {
+        if store.installed() == Timestamp::ZERO {
+            if self.options.read_only {
+                let why = "its creation was interrupted; open it once for writing";
+                return Err(Error::NotAStore { path: store.path().to_owned(), why });
+            }
+            let set = store.begin(Patience::Forever)?.expect("nobody else knows the store yet");
+            let mut pages = TxnPages(set);
+            catalog::create(&mut pages)?;
+            let at = pages.0.install(true);
+            store.checkpoint_covering(at)?;
+        }
+        Ok(Database::new(Handle::start(store, self.durability)?))
+    }
+}
+
+/// Whether a file holds nothing yet: no bytes, or what a creation that was interrupted at once leaves.
+fn is_blank(file: &File) -> io::Result<bool> {
+    let len = file.metadata()?.len();
+    if len > 8192 {
+        return Ok(false);
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
+}
+
+/// Makes a new file's name durable.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// An id that tells stores apart. The standard library seeds its hashers at random for each process, and differently each time.
+fn new_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    for half in id.chunks_mut(8) {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u128(std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos()));
+        half.copy_from_slice(&hasher.finish().to_le_bytes());
+    }
+    id
+}

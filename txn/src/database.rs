@@ -1,0 +1,277 @@
+//! The handle that users hold, and what its clones share.
+
+use crate::background::Background;
+use crate::builder::Builder;
+use crate::catalog;
+use crate::snapshot::Snapshot;
+use crate::write::WriteTransaction;
+use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
+use pentimento_storage::{Patience, Store};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// What the background thread and the handles share.
+pub(crate) struct Shared {
+    pub store: Arc<Store>,
+    pub durability: Durability,
+    pub background: Background,
+    /// Whether dropped trees may wait to be dismantled.
+    pub has_doomed: AtomicBool,
+}
+
+impl Shared {
+    /// What a commit leaves to do: to become durable, now or soon.
+    pub fn after_commit(&self, at: Timestamp, durability: Durability) -> Result<()> {
+        match durability {
+            Durability::Sync => {
+                let made = self.store.checkpoint_covering(at);
+                made.map_err(|error| Error::OutcomeUnknown { at, source: Box::new(error.into()) })?;
+            }
+            Durability::Interval(interval) => self.background.checkpoint_within(interval),
+            Durability::None => {}
+        }
+        if self.store.wants_checkpoint() {
+            self.background.checkpoint_now();
+        }
+        Ok(())
+    }
+
+    /// Waits until there is room in memory for another transaction: before it takes its turn, so that others can finish.
+    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
+        while self.store.is_over_limit() {
+            self.store.check_writable()?;
+            self.store.maintain();
+            if !self.store.is_over_limit() {
+                break;
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Error::Busy);
+            }
+            // Waits for the one that is running, or makes one: so a full disk is this caller's error, not a silent wait.
+            self.store.checkpoint()?;
+            self.store.maintain();
+            if self.store.is_over_limit() {
+                self.store.wait_for_progress(Duration::from_millis(5));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What clones of a [`Database`] share; when the last goes, the store is closed.
+pub(crate) struct Handle {
+    pub shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub fn start(store: Arc<Store>, durability: Durability) -> Result<Handle> {
+        let is_writable = !store.options().read_only;
+        let shared = Arc::new(Shared {
+            durability,
+            background: Background::default(),
+            // Cheap to find out at the first commit.
+            has_doomed: AtomicBool::new(true),
+            store,
+        });
+        if is_writable && !shared.store.is_in_memory() {
+            Background::start(&shared)?;
+        }
+        Ok(Handle { shared })
+    }
+
+    fn close(&self) -> Result<()> {
+        self.shared.background.stop();
+        if self.shared.store.check_writable().is_ok() {
+            self.shared.store.close()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; `Database::close` is for those who want to. What was durable stays durable.
+        let _ = self.close();
+    }
+}
+
+/// An open store. Clones are siblings over the same store; the last one closes it.
+///
+/// ```
+/// # use pentimento_txn as pentimento;
+/// use pentimento::Database;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.pent");
+/// let db = Database::open(&path)?; // created if missing
+///
+/// let mut txn = db.begin_write()?;
+/// txn.tree("orders")?.insert(b"1001", b"two chairs")?;
+/// txn.commit()?; // durable when it returns
+///
+/// let snapshot = db.snapshot()?;
+/// assert_eq!(snapshot.tree("orders")?.get(b"1001")?, Some(b"two chairs".as_slice()));
+/// # Ok::<(), pentimento::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    handle: Arc<Handle>,
+}
+
+impl Database {
+    pub(crate) fn new(handle: Handle) -> Database {
+        Database { handle: Arc::new(handle) }
+    }
+
+    /// Opens the store in a file, which is created if it is missing, with the default options.
+    ///
+    /// # Errors
+    /// As for [`Builder::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Database> {
+        Builder::default().open(path)
+    }
+
+    /// A store in memory alone, which goes with its last handle.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn in_memory() -> Result<Database> {
+        Builder::default().in_memory()
+    }
+
+    /// Options for opening.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.handle.shared.store
+    }
+
+    /// The whole store at this moment, for reading. Takes no lock and waits for nobody.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot::new(self.store().pin()))
+    }
+
+    /// Begins the one transaction that may change the store; waits until it is its turn.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`], or [`Error::DiskFull`] if memory is full and cannot be written out.
+    pub fn begin_write(&self) -> Result<WriteTransaction> {
+        self.begin(Patience::Forever)
+    }
+
+    /// Begins a write transaction if nobody else has one.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if somebody has, and as for [`begin_write`](Database::begin_write).
+    pub fn try_begin_write(&self) -> Result<WriteTransaction> {
+        self.begin(Patience::None)
+    }
+
+    /// Begins a write transaction, waiting at most about this long for the turn.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if it did not come, and as for [`begin_write`](Database::begin_write).
+    pub fn begin_write_within(&self, limit: Duration) -> Result<WriteTransaction> {
+        self.begin(Patience::For(limit))
+    }
+
+    fn begin(&self, patience: Patience) -> Result<WriteTransaction> {
+        let deadline = match patience {
+            Patience::Forever => None,
+            Patience::None => Some(Instant::now()),
+            Patience::For(limit) => Instant::now().checked_add(limit),
+        };
+        self.store().check_writable()?;
+        self.handle.shared.wait_for_room(deadline)?;
+        let patience = match (patience, deadline) {
+            (Patience::For(_), Some(deadline)) => Patience::For(deadline.saturating_duration_since(Instant::now())),
+            (patience, _) => patience,
+        };
+        let set = self.store().begin(patience)?.ok_or(Error::Busy)?;
+        Ok(WriteTransaction::new(set, self.handle.clone()))
+    }
+
+    /// Makes every commit so far durable, and returns when it is. The data file then holds the whole state of the timestamp that is returned.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] leaves everything as it was; other failures of the disk may end writing until the store is opened again.
+    pub fn checkpoint(&self) -> Result<Timestamp> {
+        Ok(self.store().checkpoint()?)
+    }
+
+    /// Makes every commit so far durable, whatever durability they asked for.
+    ///
+    /// # Errors
+    /// As for [`checkpoint`](Database::checkpoint).
+    pub fn flush(&self) -> Result<()> {
+        Ok(self.store().checkpoint_covering(self.store().installed())?)
+    }
+
+    /// Finishes the work that commits leave for later: gives back what nobody needs, trees dropped long ago included. What it cannot give back is
+    /// told by [`readers`](Database::readers): who holds it, since when, and how much.
+    ///
+    /// # Errors
+    /// When the store is damaged or the disk fails.
+    pub fn maintain(&self) -> Result<Progress> {
+        let mut progress = self.store().maintain();
+        if self.store().check_writable().is_ok() {
+            while !catalog::doomed(&self.snapshot()?)?.is_empty() {
+                let mut txn = self.begin_write()?;
+                txn.set_durability(Durability::None)?;
+                catalog::dismantle_doomed(txn.pages_mut(), 4096)?;
+                let at = txn.commit()?;
+                if self.store().published() < at {
+                    // It stands behind a commit that is still becoming durable.
+                    self.flush()?;
+                }
+            }
+            let again = self.store().maintain();
+            progress.freed += again.freed;
+            progress.waiting = again.waiting;
+        }
+        Ok(progress)
+    }
+
+    /// The store's numbers now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.store().stats()
+    }
+
+    /// Which timestamps are kept readable, by whom, since when, and at what cost; oldest first.
+    #[must_use]
+    pub fn readers(&self) -> Vec<Held> {
+        self.store().held()
+    }
+
+    /// The newest timestamp that a snapshot taken now would see.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.store().published()
+    }
+
+    /// Closes this handle, and the store if it was the last: a last checkpoint is made, so that one file is left. Snapshots that are still held go
+    /// on reading, and keep the file locked. Dropping the handle does the same, but cannot tell of errors.
+    ///
+    /// # Errors
+    /// When the last checkpoint fails. What was durable before still is.
+    pub fn close(self) -> Result<()> {
+        match Arc::try_unwrap(self.handle) {
+            Ok(handle) => handle.close(),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.store().path()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! The pages of a write transaction, as the trees want them.
+
+use crate::{Error, Result};
+use pentimento_btree::{PageMut, ReadPages, WritePages};
+use pentimento_storage::{PageId, WriteSet};
+
+/// A write set behind the trees' traits.
+pub struct TxnPages(pub(crate) WriteSet);
+
+impl ReadPages for TxnPages {
+    type Error = Error;
+
+    #[inline]
+    fn page(&self, id: PageId) -> Result<&[u8]> {
+        Ok(self.0.page(id)?)
+    }
+
+    #[inline]
+    fn prefetch(&self, id: PageId) {
+        self.0.prefetch(id);
+    }
+}
+
+impl WritePages for TxnPages {
+    fn node_capacity(&self) -> usize {
+        self.0.body_capacity()
+    }
+
+    #[inline]
+    fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>> {
+        let page = self.0.page_mut(id, capacity)?;
+        Ok(PageMut { body: page.body, len: page.len })
+    }
+
+    fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId> {
+        Ok(self.0.allocate(owner, capacity)?)
+    }
+
+    fn free(&mut self, id: PageId) -> Result<()> {
+        Ok(self.0.free(id)?)
+    }
+}

@@ -1,0 +1,250 @@
+//! A tree as a write transaction changes it.
+
+use crate::pages::TxnPages;
+use crate::write::OpenTree;
+use crate::{Error, Key, KeyBounds, Result};
+use pentimento_btree::{self as btree, WritePages};
+use std::fmt;
+
+/// An iterator over entries of a [`TreeMut`], from either end.
+pub type TxnRange<'t> = btree::Range<'t, TxnPages>;
+
+/// A tree in a write transaction: an ordered map from byte strings to byte strings. Reads see the transaction's own changes.
+pub struct TreeMut<'t> {
+    pages: &'t mut TxnPages,
+    open: &'t mut OpenTree,
+    incomplete: &'t mut bool,
+}
+
+impl<'t> TreeMut<'t> {
+    pub(crate) fn new(pages: &'t mut TxnPages, open: &'t mut OpenTree, incomplete: &'t mut bool) -> TreeMut<'t> {
+        TreeMut { pages, open, incomplete }
+    }
+
+    fn map(&self) -> btree::Tree<'_, TxnPages> {
+        btree::Tree::new(self.pages, self.open.record.root)
+    }
+
+    /// Changes the tree; a failure half-way makes the transaction impossible to commit.
+    fn change<T>(&mut self, work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64) -> Result<T>) -> Result<T> {
+        let mut len = self.open.len;
+        let result = work(&mut btree::TreeMut::new(self.pages, self.open.record.root), &mut len);
+        match &result {
+            Err(error) if error.is_refusal() => {}
+            Err(_) => *self.incomplete = true,
+            Ok(_) => {
+                self.open.is_stale |= self.open.len != len;
+                self.open.len = len;
+            }
+        }
+        result
+    }
+
+    /// Sets the value of a key, without saying what it was: use [`replace`](TreeMut::replace) to know.
+    ///
+    /// # Errors
+    /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], or when a page is damaged or
+    /// cannot be had.
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.change(|tree, len| {
+            *len += u64::from(tree.insert(key.as_ref(), value.as_ref())?);
+            Ok(())
+        })
+    }
+
+    /// Sets the value of a key, and returns what it was.
+    ///
+    /// # Errors
+    /// As for [`insert`](TreeMut::insert).
+    pub fn replace(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.change(|tree, len| {
+            let old = tree.replace(key.as_ref(), value.as_ref())?;
+            *len += u64::from(old.is_none());
+            Ok(old)
+        })
+    }
+
+    /// Makes room for a value of `len` bytes, zeroed, and returns it, to be built in place without a copy.
+    ///
+    /// # Errors
+    /// As for [`insert`](TreeMut::insert).
+    pub fn insert_reserve(&mut self, key: impl AsRef<[u8]>, len: usize) -> Result<&mut [u8]> {
+        let key = key.as_ref();
+        let at = self.change(|tree, entries| {
+            let (is_new, _) = tree.reserve(key, len)?;
+            *entries += u64::from(is_new);
+            tree.as_tree().locate(key)
+        })?;
+        let room = match at {
+            Some(at) => self.pages.page_mut(at.page, at.end)?.body.get_mut(at.start..at.end),
+            None => None,
+        };
+        room.ok_or_else(|| Error::damaged("page", "the room that was just made is not there"))
+    }
+
+    /// Removes a key; `false` if it was not there.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.change(|tree, len| {
+            let was_there = tree.remove(key.as_ref())?;
+            *len -= u64::from(was_there);
+            Ok(was_there)
+        })
+    }
+
+    /// Removes a key, and returns its value.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn take(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        self.change(|tree, len| {
+            let old = tree.take(key.as_ref())?;
+            *len -= u64::from(old.is_some());
+            Ok(old)
+        })
+    }
+
+    /// Removes the entry with the smallest key, and returns it.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        self.change(|tree, len| {
+            let entry = tree.pop_first()?;
+            *len -= u64::from(entry.is_some());
+            Ok(entry)
+        })
+    }
+
+    /// Removes the entry with the greatest key, and returns it.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        self.change(|tree, len| {
+            let entry = tree.pop_last()?;
+            *len -= u64::from(entry.is_some());
+            Ok(entry)
+        })
+    }
+
+    /// Removes every entry whose key lies in a range, and tells how many.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn remove_range(&mut self, bounds: impl KeyBounds) -> Result<u64> {
+        self.change(|tree, len| {
+            let removed = tree.remove_range(bounds)?;
+            *len = len.saturating_sub(removed);
+            Ok(removed)
+        })
+    }
+
+    /// Removes every entry, and tells how many.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had.
+    pub fn clear(&mut self) -> Result<u64> {
+        self.change(|tree, len| {
+            *len = 0;
+            tree.clear()
+        })
+    }
+
+    /// Inserts many entries, sorted or not; of equal keys the last wins. Into an empty tree, or a gap between its keys, the pages
+    /// are built full, from the bottom up. Tells how many keys are new.
+    ///
+    /// Sorted input is consumed as it comes; from the first entry that is out of order on, the rest is held in memory to be sorted.
+    ///
+    /// # Errors
+    /// As for [`insert`](TreeMut::insert); the transaction cannot be committed then.
+    pub fn bulk_load<K, V>(&mut self, entries: impl IntoIterator<Item = (K, V)>) -> Result<u64>
+    where
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let result = self.change(|tree, len| {
+            let new = tree.bulk_load(entries)?;
+            *len += new;
+            Ok(new)
+        });
+        *self.incomplete |= result.is_err();
+        result
+    }
+
+    /// The value of a key, borrowed from the transaction.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&[u8]>> {
+        self.map().get(key.as_ref())
+    }
+
+    /// Whether there is an entry of this key.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        self.map().contains_key(key.as_ref())
+    }
+
+    /// The entry with the smallest key.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn first(&self) -> Result<Option<(Key<'_>, &[u8])>> {
+        self.map().first()
+    }
+
+    /// The entry with the greatest key.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn last(&self) -> Result<Option<(Key<'_>, &[u8])>> {
+        self.map().last()
+    }
+
+    /// The entries whose keys lie in a range, in order, as for [`Tree::range`](crate::Tree::range).
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn range(&self, bounds: impl KeyBounds) -> Result<TxnRange<'_>> {
+        self.map().range(bounds)
+    }
+
+    /// The entries whose keys begin with `prefix`, in order.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<TxnRange<'_>> {
+        self.map().prefix(prefix.as_ref())
+    }
+
+    /// All entries, in order.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    pub fn iter(&self) -> Result<TxnRange<'_>> {
+        self.map().iter()
+    }
+
+    /// The number of entries, without counting them.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.open.len
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.len == 0
+    }
+}
+
+impl fmt::Debug for TreeMut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeMut").field("root", &self.open.record.root).field("len", &self.len()).finish()
+    }
+}
