@@ -405,9 +405,25 @@ impl Store {
 
     /// An error of the medium that leaves it unknown what is on the disk: from now on there are no writes and no publication.
     pub(crate) fn poison(&self, error: &Error) {
-        self.poison.lock().get_or_insert_with(|| error.to_string());
+        self.poison_because(&error.to_string());
+    }
+
+    /// As after a failed sync: from now on there are no writes and no publication. For a journal that failed.
+    pub fn poison_because(&self, why: &str) {
+        self.poison.lock().get_or_insert_with(|| why.to_owned());
         self.poisoned.store(true, Ordering::SeqCst);
         self.clock.stop();
+    }
+
+    /// A journal would bring back everything up to `at` after a crash. Tells up to where that makes commits durable, and publishes them.
+    pub fn journal_is_durable(&self, at: Timestamp) -> Timestamp {
+        self.clock.journal_is_durable(at)
+    }
+
+    /// What tells this store from others.
+    #[must_use]
+    pub fn store_id(&self) -> [u8; 16] {
+        self.meta.lock().store_id
     }
 
     /// Fails if the store takes no more writes.
