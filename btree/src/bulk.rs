@@ -45,25 +45,24 @@ impl<P: WritePages> TreeMut<'_, P> {
         let mut new = 0;
         let (mut patience, mut backoff) = (0, 1);
         while let Some((key, value)) = feed.next() {
-            let (key, value) = (key.as_ref(), value.as_ref());
-            check_key(key)?;
+            check_key(key.as_ref())?;
             if patience > 0 {
                 patience -= 1;
-                new += u64::from(self.insert(key, value)?);
+                new += u64::from(self.insert(key.as_ref(), value.as_ref())?);
                 continue;
             }
-            let upper = self.end_of_gap(key)?;
-            let mut chunk = vec![(key.to_vec(), value.to_vec())];
-            let mut bytes = key.len() + value.len();
+            let upper = self.end_of_gap(key.as_ref())?;
             let within = |key: &[u8]| upper.as_ref().is_none_or(|upper| key < upper.as_slice());
-            let mut is_gap = within(key);
+            let mut is_gap = within(key.as_ref());
+            let mut bytes = key.as_ref().len() + value.as_ref().len();
+            let mut chunk = vec![(key, value)];
             while is_gap && bytes < 2 * capacity {
-                is_gap = feed
-                    .peek_in_order()
-                    .is_some_and(|(key, _)| within(key.as_ref()));
-                if is_gap && let Some((key, value)) = feed.next() {
-                    bytes += key.as_ref().len() + value.as_ref().len();
-                    chunk.push((key.as_ref().to_vec(), value.as_ref().to_vec()));
+                match feed.next_within(within) {
+                    Some((key, value)) => {
+                        bytes += key.as_ref().len() + value.as_ref().len();
+                        chunk.push((key, value));
+                    }
+                    None => is_gap = false,
                 }
             }
             if is_gap {
@@ -71,7 +70,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 backoff = 1;
             } else {
                 for (key, value) in chunk {
-                    new += u64::from(self.insert(&key, &value)?);
+                    new += u64::from(self.insert(key.as_ref(), value.as_ref())?);
                 }
                 patience = backoff;
                 backoff = (backoff * 2).min(MOST_PATIENCE);
@@ -102,7 +101,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// leaf where the gap is. Gives the number of keys.
     fn fill_gap<I, K, V>(
         &mut self,
-        chunk: Vec<(Vec<u8>, Vec<u8>)>,
+        chunk: Vec<(K, V)>,
         feed: &mut Feed<I, K, V>,
         within: impl Fn(&[u8]) -> bool,
     ) -> Result<u64, P::Error>
@@ -114,8 +113,8 @@ impl<P: WritePages> TreeMut<'_, P> {
         let Some((key, _)) = chunk.first() else {
             return Ok(0);
         };
-        let (path, leaf) = Path::seek(self.pages, self.root, Way::Key(key))?;
-        let (index, _) = leaf.find(key)?;
+        let (path, leaf) = Path::seek(self.pages, self.root, Way::Key(key.as_ref()))?;
+        let (index, _) = leaf.find(key.as_ref())?;
         let mut before = Run::from_node(&leaf)?;
         let above = path.len().checked_sub(1);
         let mut loader = Loader::new(leaf.page, above.is_some());
@@ -125,25 +124,15 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let mut count = 0;
         let mut failure = None;
-        for (key, value) in &chunk {
-            match check_value(value.len()) {
-                Ok(()) => count += loader.add(self, key, value)?,
-                Err(fault) => failure = Some(fault),
-            }
-        }
-        while failure.is_none()
-            && feed
-                .peek_in_order()
-                .is_some_and(|(key, _)| within(key.as_ref()))
-        {
-            let Some((key, value)) = feed.next() else {
-                break;
-            };
+        let mut chunk = chunk.into_iter();
+        while let Some((key, value)) = chunk.next().or_else(|| feed.next_within(&within)) {
             let (key, value) = (key.as_ref(), value.as_ref());
-            match check_key(key).and_then(|()| check_value(value.len())) {
-                Ok(()) => count += loader.add(self, key, value)?,
-                Err(fault) => failure = Some(fault),
+            if let Err(fault) = check_key(key).and_then(|()| check_value(value.len())) {
+                // The tree is made whole before this is told.
+                failure = Some(fault);
+                break;
             }
+            count += loader.add(self, key, value)?;
         }
         for index in 0..after.len() {
             loader.push(self, &after.key(index).to_vec(), after.fill(index))?;
@@ -217,14 +206,15 @@ impl<I: Iterator<Item = (K, V)>, K: AsRef<[u8]>, V: AsRef<[u8]>> Feed<I, K, V> {
         }
     }
 
-    /// The next entry, unless its key is less than the last one's.
-    fn peek_in_order(&mut self) -> Option<&(K, V)> {
+    /// The next entry, if its key is not less than the last one's and satisfies `within`.
+    fn next_within(&mut self, within: impl Fn(&[u8]) -> bool) -> Option<(K, V)> {
         self.look_ahead();
-        let ascends = self
-            .ahead
-            .as_ref()
-            .is_some_and(|(key, _)| self.ascends(key.as_ref()));
-        self.ahead.as_ref().filter(|_| ascends)
+        let key = self.ahead.as_ref()?.0.as_ref();
+        if self.ascends(key) && within(key) {
+            self.next()
+        } else {
+            None
+        }
     }
 
     fn next(&mut self) -> Option<(K, V)> {
