@@ -2,7 +2,7 @@
 //!
 //! Promises: entries are taken in one pass as long as their keys ascend, and as long as no older key comes between them
 //! they are packed into full leaves, with the branches built over these afterwards. From the first key that does not
-//! ascend, the rest is collected, sorted (stably, so that the last of equal keys wins) and taken in the same way. What falls among
+//! ascend, the rest is collected, sorted and taken in the same way; of equal keys the last one wins. What falls among
 //! older keys is inserted one by one.
 
 use crate::feed::Feed;

@@ -13,7 +13,7 @@ use crate::path::{Path, Way};
 use crate::plan::{Lean, plan};
 use crate::run::Run;
 use crate::tree_mut::{TreeMut, check_key, check_value};
-use crate::value::{ValueLocation, large_value_mut};
+use crate::value::{ValueLocation, large_value, large_value_mut};
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Sets the value of `key`; `true` if there was none.
@@ -77,6 +77,8 @@ impl<P: WritePages> TreeMut<'_, P> {
             && let (_, Stored::Large(page, old_len)) = leaf.entry(index)?
             && old_len == len
         {
+            // What is about to be overwritten must be what the leaf says it is.
+            large_value(page, self.pages.page(page)?, len)?;
             return Ok((false, large_value_mut(self.pages, page, len)?));
         }
         let page = self.pages.allocate(self.root, LARGE_HEADER + len)?;

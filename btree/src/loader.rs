@@ -50,7 +50,7 @@ impl Loader {
         let repeated = last.filter(|last| self.run.key(*last).cmp(&Parts::whole(key)).is_eq());
         if let Some(last) = repeated {
             self.weight -= self.run.weight(last);
-            if let Fill::Large(page, _) = self.run.split_off_last() {
+            if let Fill::Large(page, _) = self.run.pop() {
                 tree.pages.free(page)?;
             }
         }

@@ -102,6 +102,7 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
     let tree = Tree::new(&watched, root);
     for _ in 0..3 {
         let _ = tree.get(&key(random.below(600)));
+        let _ = tree.prefetch(&key(random.below(600)));
         let _ = tree.locate(&key(random.below(600)));
     }
     let _ = (tree.first().is_ok(), tree.last().is_ok());

@@ -79,6 +79,7 @@ fn empty_and_backward_ranges() {
     assert_eq!(store.tree().iter().unwrap().count(), 0);
     assert!(store.tree().first().unwrap().is_none() && store.tree().last().unwrap().is_none());
     assert_eq!(store.tree_mut().pop_first().unwrap(), None);
+    store.tree().prefetch(b"any").unwrap();
     store
         .tree_mut()
         .bulk_load((0..1000u32).map(|n| (n.to_be_bytes(), b"v")))
