@@ -123,7 +123,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         fill: Fill<'_>,
     ) -> Result<Option<PageId>, P::Error> {
         let leaf = Node::read(self.pages, page)?;
-        let widens = key.starts_with(leaf.prefix);
+        let keeps_prefix = key.starts_with(leaf.prefix);
         let mut run = Run::from_node(&leaf)?;
         let mut orphan = None;
         let mut lean = Lean::Even;
@@ -140,7 +140,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let capacity = self.capacity();
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
         let nearly_full =
-            widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+            keeps_prefix && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
         let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)
