@@ -298,6 +298,24 @@ fn a_tower_of_equal_children_ends() {
     assert!(dismantle(&mut watched, root, 1000).is_err());
 }
 
+#[test]
+fn a_branch_that_is_its_own_child_is_a_fault() {
+    let mut pages = MemoryPages::new(4096);
+    let root = pentimento_btree::create(&mut pages).unwrap();
+    pages
+        .overwrite(root, &node(3, root.0, &[(b"k", root.0)]))
+        .unwrap();
+    let mut watched = Watched::new(&pages);
+    let tree = Tree::new(&watched, root);
+    assert!(tree.get(b"a").is_err() && tree.get(b"z").is_err());
+    assert!(tree.iter().is_err() && tree.last().is_err() && tree.prefetch(b"k").is_err());
+    let mut tree = TreeMut::new(&mut watched, root);
+    assert!(tree.insert(b"a", b"").is_err() && tree.remove(b"a").is_err());
+    assert!(tree.clear().is_err() && tree.remove_range(b"a".as_slice()..).is_err());
+    assert!(tree.bulk_load([(b"a", b"")]).is_err());
+    assert!(dismantle(&mut watched, root, 10).is_err());
+}
+
 /// A node as the format's description says, without a prefix.
 fn node(level: u8, leftmost: u32, entries: &[(&[u8], u32)]) -> Vec<u8> {
     let count = entries.len() as u16;
