@@ -1,8 +1,8 @@
 //! Bodies of any content give data, a fault, or a missing page: never a panic, never an endless loop.
 //!
-//! Strategy: a tree with branches on two levels, large values and prefixes; one body at a time is damaged (each
-//! byte of the arrays flipped in several ways, each length cut, pages exchanged, random bytes), and then every operation
-//! runs on it. A pager that counts looks at pages stops whoever loops.
+//! Strategy: a tree with branches on two levels, large values and prefixes; one body at a time is damaged (each byte of
+//! the arrays flipped in several ways, cut to many lengths, pages exchanged, random bytes), and then every operation runs
+//! on it. A pager that counts looks at pages stops whoever loops.
 
 mod common;
 

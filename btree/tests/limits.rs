@@ -74,6 +74,20 @@ fn the_longest_keys_in_the_smallest_nodes() {
 }
 
 #[test]
+fn values_beyond_a_quarter_of_a_node_have_their_own_page() {
+    for capacity in [4096, 8160, 65_535] {
+        let mut store = Store::new(capacity);
+        for (key, len) in [(b"a", capacity / 4), (b"b", capacity / 4 + 1)] {
+            store.tree_mut().insert(key, &vec![1; len]).unwrap();
+        }
+        let page = |key| store.tree().locate(key).unwrap().unwrap().page;
+        assert_eq!(page(b"a"), store.root);
+        assert_ne!(page(b"b"), store.root);
+        assert_eq!(store.check(capacity).large_values, 1);
+    }
+}
+
+#[test]
 fn empty_and_backward_ranges() {
     let mut store = Store::new(4096);
     assert_eq!(store.tree().iter().unwrap().count(), 0);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Random, Store};
-use pentimento_btree::{ReadPages, ValueLocation};
+use pentimento_btree::{PageSummary, ReadPages, ValueLocation, summarize_page};
 
 const CAPACITY: usize = 8160;
 
@@ -146,6 +146,22 @@ fn shrinking_values_leaves_no_heaps_of_garbage() {
     }
     let census = store.check(CAPACITY);
     assert!(census.leaves < 100, "{} leaves", census.leaves);
+}
+
+/// Heads tell keys apart only behind what all keys of the node share.
+#[test]
+fn what_keys_share_is_soon_kept_once() {
+    let mut store = Store::new(CAPACITY);
+    for n in 0..20 {
+        store
+            .tree_mut()
+            .insert(format!("shared by all/{n:04}").as_bytes(), b"v")
+            .unwrap();
+    }
+    match summarize_page(store.pages.page(store.root).unwrap()) {
+        PageSummary::Node { prefix, .. } => assert_eq!(prefix, b"shared by all/00"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
