@@ -186,7 +186,7 @@ mod tests {
                 assert_eq!(key.into_vec(), bytes);
             }
         }
-        assert!(b"a".as_slice() < b"b");
+        assert!(Key::from(b"a".as_slice()) < *b"b");
         assert_eq!(format!("{:?}", Key::from(b"a\n".as_slice())), "b\"a\\n\"");
     }
 }
