@@ -19,8 +19,10 @@ use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::meta::{META_OFFSETS, Meta};
 use crate::pins::ReaderKind;
 use crate::place::Place;
+use crate::planted::Bug;
 use crate::read::Pin;
 use crate::run_writer::RunWriter;
+use crate::slots::CUT_SLOTS;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering, fence};
 use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
@@ -80,10 +82,12 @@ impl Store {
         checkpoint.collect(&PageMap::default());
         checkpoint.write_versions()?;
         let update = checkpoint.write_table()?;
-        self.sync()?;
+        if !self.options.has(Bug::SkipDataSync) {
+            self.sync()?;
+        }
         checkpoint.make_durable(update)?;
         let at = checkpoint.finish(started);
-        self.cut_tail()?;
+        self.cut_tail(CUT_SLOTS)?;
         Ok(at)
     }
 
@@ -122,11 +126,11 @@ impl Store {
         })
     }
 
-    /// Cuts the free tail off the file, if it is long enough.
-    fn cut_tail(&self) -> Result<()> {
+    /// Cuts the free tail off the file, if it has at least `least` slots.
+    fn cut_tail(&self, least: u64) -> Result<()> {
         let medium = self.medium()?;
         let mut slots = self.slots.lock();
-        if let Some(end) = slots.cut_at() {
+        if let Some(end) = slots.cut_at(least) {
             medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("truncate", medium.path(), source))?;
             slots.cut(end);
         }
@@ -192,7 +196,7 @@ impl Store {
         }
         self.checkpoint()?;
         self.maintain();
-        self.cut_tail()?;
+        self.cut_tail(1)?;
         let Some(_turn) = self.take_turn(Patience::Forever) else { return Ok(()) };
         self.check_writable()?;
         self.write_both_metas(true)
@@ -235,7 +239,7 @@ impl WriteSet {
         checkpoint.finish(started);
         drop(self);
         store.add_superseded(superseded);
-        store.cut_tail()?;
+        store.cut_tail(CUT_SLOTS)?;
         Ok(target)
     }
 }

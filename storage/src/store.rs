@@ -417,6 +417,10 @@ impl Store {
 
     /// A journal would bring back everything up to `at` after a crash. Tells up to where that makes commits durable, and publishes them.
     pub fn journal_is_durable(&self, at: Timestamp) -> Timestamp {
+        if self.options.has(Bug::JournalSpeaksForAll) {
+            self.clock.durable_up_to(at);
+            return at;
+        }
         self.clock.journal_is_durable(at)
     }
 
@@ -424,6 +428,14 @@ impl Store {
     #[must_use]
     pub fn store_id(&self) -> [u8; 16] {
         self.meta.lock().store_id
+    }
+
+    /// Whether a test has planted this bug: for the layers above.
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    pub fn has_planted(&self, bug: Bug) -> bool {
+        self.options.has(bug)
     }
 
     /// Fails if the store takes no more writes.

@@ -1,6 +1,7 @@
 //! A tree as a write transaction changes it.
 
 use crate::pages::TxnPages;
+use crate::redo::Redo;
 use crate::write::OpenTree;
 use crate::{Error, Key, KeyBounds, Result};
 use pentimento_btree::{self as btree, WritePages};
@@ -11,14 +12,22 @@ pub type TxnRange<'t> = btree::Range<'t, TxnPages>;
 
 /// A tree in a write transaction: an ordered map from byte strings to byte strings. Reads see the transaction's own changes.
 pub struct TreeMut<'t> {
+    name: &'t str,
     pages: &'t mut TxnPages,
     open: &'t mut OpenTree,
+    redo: &'t mut Redo,
     incomplete: &'t mut bool,
 }
 
 impl<'t> TreeMut<'t> {
-    pub(crate) fn new(pages: &'t mut TxnPages, open: &'t mut OpenTree, incomplete: &'t mut bool) -> TreeMut<'t> {
-        TreeMut { pages, open, incomplete }
+    pub(crate) fn new(
+        name: &'t str,
+        pages: &'t mut TxnPages,
+        open: &'t mut OpenTree,
+        redo: &'t mut Redo,
+        incomplete: &'t mut bool,
+    ) -> TreeMut<'t> {
+        TreeMut { name, pages, open, redo, incomplete }
     }
 
     fn map(&self) -> btree::Tree<'_, TxnPages> {
@@ -26,9 +35,15 @@ impl<'t> TreeMut<'t> {
     }
 
     /// Changes the tree; a failure half-way makes the transaction impossible to commit.
-    fn change<T>(&mut self, work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64) -> Result<T>) -> Result<T> {
+    fn change<T>(
+        &mut self,
+        work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
+    ) -> Result<T> {
+        self.redo.finish_reserved(self.pages)?;
+        self.redo.enter(self.name);
         let mut len = self.open.len;
-        let result = work(&mut btree::TreeMut::new(self.pages, self.open.record.root), &mut len);
+        let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
+        let result = work(&mut tree, &mut len, self.redo);
         match &result {
             Err(error) if error.is_refusal() => {}
             Err(_) => *self.incomplete = true,
@@ -46,8 +61,10 @@ impl<'t> TreeMut<'t> {
     /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], or when a page is damaged or
     /// cannot be had.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.change(|tree, len| {
-            *len += u64::from(tree.insert(key.as_ref(), value.as_ref())?);
+        self.change(|tree, len, redo| {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            *len += u64::from(tree.insert(key, value)?);
+            redo.insert(key, value);
             Ok(())
         })
     }
@@ -57,8 +74,10 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// As for [`insert`](TreeMut::insert).
     pub fn replace(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.change(|tree, len| {
-            let old = tree.replace(key.as_ref(), value.as_ref())?;
+        self.change(|tree, len, redo| {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            let old = tree.replace(key, value)?;
+            redo.insert(key, value);
             *len += u64::from(old.is_none());
             Ok(old)
         })
@@ -70,9 +89,10 @@ impl<'t> TreeMut<'t> {
     /// As for [`insert`](TreeMut::insert).
     pub fn insert_reserve(&mut self, key: impl AsRef<[u8]>, len: usize) -> Result<&mut [u8]> {
         let key = key.as_ref();
-        let at = self.change(|tree, entries| {
+        let at = self.change(|tree, entries, redo| {
             let (is_new, _) = tree.reserve(key, len)?;
             *entries += u64::from(is_new);
+            redo.reserve(tree.root(), key);
             tree.as_tree().locate(key)
         })?;
         let room = match at {
@@ -87,8 +107,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let was_there = tree.remove(key.as_ref())?;
+            if was_there {
+                redo.remove(key.as_ref());
+            }
             *len -= u64::from(was_there);
             Ok(was_there)
         })
@@ -99,8 +122,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn take(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let old = tree.take(key.as_ref())?;
+            if old.is_some() {
+                redo.remove(key.as_ref());
+            }
             *len -= u64::from(old.is_some());
             Ok(old)
         })
@@ -111,8 +137,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let entry = tree.pop_first()?;
+            if let Some((key, _)) = &entry {
+                redo.remove(key);
+            }
             *len -= u64::from(entry.is_some());
             Ok(entry)
         })
@@ -123,8 +152,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let entry = tree.pop_last()?;
+            if let Some((key, _)) = &entry {
+                redo.remove(key);
+            }
             *len -= u64::from(entry.is_some());
             Ok(entry)
         })
@@ -135,7 +167,8 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn remove_range(&mut self, bounds: impl KeyBounds) -> Result<u64> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
+            redo.remove_range(&bounds);
             let removed = tree.remove_range(bounds)?;
             *len = len.saturating_sub(removed);
             Ok(removed)
@@ -147,9 +180,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn clear(&mut self) -> Result<u64> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
+            let removed = tree.clear()?;
             *len = 0;
-            tree.clear()
+            redo.clear();
+            Ok(removed)
         })
     }
 
@@ -165,7 +200,8 @@ impl<'t> TreeMut<'t> {
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let result = self.change(|tree, len| {
+        let result = self.change(|tree, len, redo| {
+            let entries = entries.into_iter().inspect(|(key, value)| redo.insert(key.as_ref(), value.as_ref()));
             let new = tree.bulk_load(entries)?;
             *len += new;
             Ok(new)

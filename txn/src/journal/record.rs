@@ -43,7 +43,14 @@ fn checksum(salt: u64, bytes: &[u8]) -> u32 {
 }
 
 /// Appends a record, and returns its checksum.
-pub(crate) fn append(to: &mut Vec<u8>, salt: u64, at: Timestamp, durable: Timestamp, previous_crc: u32, body: &[u8]) -> u32 {
+pub(crate) fn append(
+    to: &mut Vec<u8>,
+    salt: u64,
+    at: Timestamp,
+    durable: Timestamp,
+    previous_crc: u32,
+    body: &[u8],
+) -> u32 {
     let start = to.len();
     to.extend_from_slice(&(body.len() as u32).to_le_bytes());
     to.extend_from_slice(&[0; 4]);
@@ -60,6 +67,12 @@ pub(crate) fn append(to: &mut Vec<u8>, salt: u64, at: Timestamp, durable: Timest
 
 /// The record at the start of `bytes`, if it is whole.
 pub(crate) fn parse(bytes: &[u8], salt: u64) -> Option<Record<'_>> {
+    let (record, is_whole) = read(bytes, salt)?;
+    is_whole.then_some(record)
+}
+
+/// The same, whatever its checksum says; and whether it is right.
+pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<(Record<'_>, bool)> {
     let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
     let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
@@ -73,7 +86,7 @@ pub(crate) fn parse(bytes: &[u8], salt: u64) -> Option<Record<'_>> {
         body,
     };
     // The timestamp first: it spares the checksum of what is no record at all.
-    (record.at > Timestamp::ZERO && checksum(salt, &bytes[..end]) == record.crc).then_some(record)
+    (record.at > Timestamp::ZERO).then(|| (record, checksum(salt, &bytes[..end]) == record.crc))
 }
 
 #[cfg(test)]
@@ -86,10 +99,7 @@ mod tests {
         let crc = append(&mut bytes, 77, Timestamp(5), Timestamp(3), 99, b"body");
         assert_eq!(bytes.len(), record_bytes(4));
         let record = parse(&bytes, 77).unwrap();
-        assert_eq!(
-            record,
-            Record { at: Timestamp(5), durable: Timestamp(3), crc, previous_crc: 99, body: b"body" }
-        );
+        assert_eq!(record, Record { at: Timestamp(5), durable: Timestamp(3), crc, previous_crc: 99, body: b"body" });
         assert_eq!(parse(&bytes, 78), None, "another life of the file");
         for at in 0..HEADER_BYTES + 4 {
             let mut damaged = bytes.clone();
