@@ -105,8 +105,10 @@ pub struct ComparedReport {
     pub without: SideReport,
     /// One snapshot for all passes of a round.
     pub with: SideReport,
-    /// Commits per second with, divided by those without.
+    /// Commits per second with, divided by those of the neighbouring round without: the median of all such pairs.
     pub ratio: f64,
+    /// The same for commits per second of the writer's processor time: steadier on a busy machine, but blind to waiting.
+    pub processor_ratio: f64,
     /// The ratio to be reached.
     pub ratio_goal: f64,
     /// Each round, in the order in which they ran.
@@ -118,6 +120,8 @@ pub struct ComparedReport {
 pub struct SideReport {
     /// The median of the rounds.
     pub commits_per_second: f64,
+    /// Per second of the writer's processor time. The median of the rounds.
+    pub commits_per_processor_second: f64,
     /// The median of the rounds.
     pub entries_scanned_per_second: f64,
     /// Commits of all rounds.
@@ -141,7 +145,7 @@ pub struct SideReport {
 }
 
 /// One round.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct RoundReport {
     /// Whether the passes shared one long snapshot.
     pub long_snapshot: bool,
@@ -151,6 +155,8 @@ pub struct RoundReport {
     pub commits: u64,
     /// Its commits per second.
     pub commits_per_second: f64,
+    /// Its commits per second of its processor time.
+    pub commits_per_processor_second: f64,
     /// The longest that one took.
     pub slowest_commit_ms: f64,
     /// Passes over the long snapshot.

@@ -19,7 +19,8 @@ pub(crate) fn render(report: &Report, look: Look) -> String {
     line(&format!(
         "One writer: {} random files and their totals in each commit, durability {}. One reader beside it: totals, largest files\n\
          and duplicates from all entries, over and over, in a new snapshot for each pass, or in one long snapshot for all passes\n\
-         of a round. {} rounds of each kind, in turns; rates are medians. The ratio is what holding the long snapshot costs.\n",
+         of a round. {} rounds of each kind, in turns, with a checkpoint every half second.\n\
+         Rates are medians of the rounds. Ratios are medians over neighbouring rounds: what holding the long snapshot costs.\n",
         report.compared.files_per_commit, report.durability, report.compared.rounds_each
     ));
     line(&compared(report, look).trim_fmt());
@@ -68,6 +69,12 @@ fn compared(report: &Report, look: Look) -> Table {
         plain(rate(without.commits_per_second)),
         plain(rate(with.commits_per_second)),
         look.figure(format!("{:.2} (goal {:.2})", report.compared.ratio, report.compared.ratio_goal), mood),
+    ]);
+    table.add_row(vec![
+        Cell::new("commits per second of processor time"),
+        plain(rate(without.commits_per_processor_second)),
+        plain(rate(with.commits_per_processor_second)),
+        plain(format!("{:.2}", report.compared.processor_ratio)),
     ]);
     table.add_row(vec![
         Cell::new("entries scanned per second"),
