@@ -66,7 +66,7 @@ mod tests {
     fn the_help_of_every_command_teaches_by_example() {
         let mut cli = Cli::command();
         assert!(cli.render_long_help().to_string().contains("Exit codes:"));
-        for command in cli.get_subcommands_mut() {
+        for command in cli.get_subcommands_mut().filter(|command| command.get_name() != "help") {
             let help = command.render_long_help().to_string();
             assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{}", command.get_name());
         }

@@ -10,14 +10,19 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 const AFTER_HELP: &str = "\
 What happens:
-  1. The path, size, kind, times and a CRC-32 of each file in DIR go into a tree \"files\"; how many files and bytes each
-     extension has, into a tree \"totals\", in the same transactions. DIR itself is only read.
-  2. A writer changes the sizes of a few random entries, and their totals, in one small commit after the other, while a second
-     thread computes totals, the largest files and the duplicates, from all entries, over and over. That second thread reads
-     either a new snapshot for each pass, or one long snapshot for all passes of a round. Rounds of both kinds take turns, and
-     the medians of their commits per second are compared: the ratio is what it costs to hold the long snapshot.
-  3. Every pass must find totals and entries in agreement, every pass over one long snapshot must give the same answer to the
-     byte, the checker of the store must find nothing, and the store must read the same after it was closed and opened again.
+  1. The path, size, kind, times and a CRC-32 of each file in DIR go into a
+     tree \"files\"; how many files and bytes each extension has, into a tree
+     \"totals\", in the same transactions. DIR itself is only read.
+  2. A writer changes the sizes of a few random entries, and their totals, in
+     one small commit after the other. Beside it, a reader computes totals, the
+     largest files and the duplicates from all entries, over and over: in some
+     rounds in a new snapshot for each pass, in others in one long snapshot for
+     all passes. The reader's work is the same in both, and rounds take turns,
+     so the ratio of commits per second is what holding the snapshot costs.
+  3. Every pass must find that totals and entries agree; every pass over one
+     long snapshot must give the same answer, to the byte; the store's checker
+     must find nothing; and the store must read the same after it was closed
+     and opened again.
 
 Examples:
   pent demo                              files that cargo has fetched, or else /usr/share
@@ -35,7 +40,7 @@ Exit codes:
 /// Store a folder's files, change them under a long-lived reader, and prove that both see what they should.
 ///
 /// The demo measures what a snapshot costs that is held for long while a writer goes on, and checks everything that the store
-/// promises meanwhile. It takes about half a minute, and leaves nothing behind.
+/// promises meanwhile. It takes about half a minute, and leaves nothing behind. It measures best when nothing else runs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP, after_help = "`pent help demo` tells what is measured, with examples and exit codes.")]
 pub struct Args {
