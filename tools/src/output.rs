@@ -1,7 +1,7 @@
 //! Where reports go: the standard output, for people or for programs.
 
 use crate::{Error, Result};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, presets};
 use serde::Serialize;
 use std::env;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -50,7 +50,9 @@ impl Look {
     pub fn table(self) -> Table {
         let mut table = Table::new();
         if self.framed {
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+            let mut style = presets::UTF8_HORIZONTAL_ONLY;
+            style.row_separator = LineStyle::none();
+            table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
         } else {
             table.load_style(presets::NOTHING).force_no_tty();
         }

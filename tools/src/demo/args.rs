@@ -12,7 +12,8 @@ const AFTER_HELP: &str = "\
 What happens:
   1. The path, size, kind, times and a CRC-32 of each file in DIR go into a
      tree \"files\"; how many files and bytes each extension has, into a tree
-     \"totals\", in the same transactions. DIR itself is only read.
+     \"totals\", in the same transactions. DIR itself is only read; symbolic
+     links are not followed, and other file systems not entered.
   2. A writer changes the sizes of a few random entries, and their totals, in
      one small commit after the other. Beside it, a reader computes totals, the
      largest files and the duplicates from all entries, over and over: in some

@@ -27,6 +27,7 @@ impl Gauge {
             Some(HeldReport {
                 label: label.to_owned(),
                 at: held.at.0,
+                commits_behind: stats.published.0.saturating_sub(held.at.0),
                 age_ms: reader.age_ms,
                 versions: held.versions,
                 bytes: held.bytes,
@@ -74,7 +75,7 @@ mod tests {
         assert!(gauge.held.is_none());
         gauge.look(&db, "wanted");
         let held = gauge.held.clone().unwrap();
-        assert_eq!((held.at, held.versions), (snapshot.timestamp().0, 1));
+        assert_eq!((held.at, held.versions, held.commits_behind), (snapshot.timestamp().0, 1, 1));
         assert!(held.bytes > 0 && gauge.versions_retained >= 1);
 
         drop(snapshot);

@@ -88,20 +88,20 @@ impl Evidence {
 
     /// The proofs from what was seen while they ran.
     pub fn proofs(&self) -> Vec<Proof> {
-        let crc = self.answer_crc.map_or(String::new(), |crc| format!(", CRC-32 {crc:08x} of the last"));
+        let crc = self.answer_crc.map_or(String::new(), |crc| format!(", CRC-32 {crc:08x}"));
         vec![
             Proof::new(
-                "every pass over a long snapshot gives the same answer, to the byte",
+                "a long snapshot always answers the same, to the byte",
                 &self.changed_answers,
                 format!("{} repetitions of {} bytes{crc}", count(self.repetitions), count(self.answer_bytes)),
             ),
             Proof::new(
-                "totals and entries agree in every pass over a long snapshot",
+                "its totals and entries agree in every pass",
                 &self.long_disagreements,
                 format!("{} passes", count(self.passes_long)),
             ),
             Proof::new(
-                "totals and entries agree in every new snapshot, while commits go on",
+                "they agree in new snapshots, while commits go on",
                 &self.fresh_disagreements,
                 format!("{} passes", count(self.passes_fresh)),
             ),
@@ -117,7 +117,7 @@ pub(crate) fn final_state(answer: &Answer, files: u64) -> Proof {
     }
     answer.disagreement().into_iter().for_each(|what| faults.add(what));
     let looked_at = format!("{} entries", count(answer.entries));
-    Proof::new("totals and entries agree in the final state, and nothing is missing", &faults, looked_at)
+    Proof::new("they agree in the final state, and no file is missing", &faults, looked_at)
 }
 
 /// The proof from the store's own checker.
@@ -137,7 +137,7 @@ pub(crate) fn reopened(before: &Answer, after: &Answer) -> Proof {
         faults.add(format!("{} entries before, {} after, or other contents", before.entries, after.entries));
     }
     let looked_at = format!("{} entries", count(after.entries));
-    Proof::new("the store reads the same after it was closed and opened again", &faults, looked_at)
+    Proof::new("it reads the same after closing and opening again", &faults, looked_at)
 }
 
 #[cfg(test)]

@@ -178,6 +178,8 @@ pub struct HeldReport {
     pub label: String,
     /// The timestamp that it kept readable.
     pub at: u64,
+    /// How many commits had been made since.
+    pub commits_behind: u64,
     /// How old it was.
     pub age_ms: u64,
     /// Superseded versions that were charged to it.

@@ -17,10 +17,12 @@ pub(crate) fn render(report: &Report, look: Look) -> String {
     line(&stored(report, look).trim_fmt());
     line("");
     line(&format!(
-        "One writer: {} random files and their totals in each commit, durability {}. One reader beside it: totals, largest files\n\
-         and duplicates from all entries, over and over, in a new snapshot for each pass, or in one long snapshot for all passes\n\
-         of a round. {} rounds of each kind, in turns, with a checkpoint every half second.\n\
-         Rates are medians of the rounds. Ratios are medians over neighbouring rounds: what holding the long snapshot costs.\n",
+        "One writer: {} random files and their totals in each commit, durability {}.\n\
+         One reader beside it: totals, largest files and duplicates from all entries,\n\
+         over and over; in a new snapshot for each pass (without), or in one for all\n\
+         passes of a round (with long snapshot). {} rounds of each kind take turns,\n\
+         with a checkpoint every half second. Rates are medians of the rounds; ratios,\n\
+         of neighbouring rounds: they tell what holding the long snapshot costs.\n",
         report.compared.files_per_commit, report.durability, report.compared.rounds_each
     ));
     line(&compared(report, look).trim_fmt());
@@ -113,9 +115,9 @@ fn file(report: &Report, look: Look) -> Table {
     row("old versions after dropping it", count(file.after_versions_retained), String::new());
     if let Some(held) = &report.held {
         let age = seconds(held.age_ms as f64 / 1e3);
-        let remark = format!("by {:?}, at timestamp {}, {age} old", held.label, count(held.at));
+        let remark = format!("by {:?}, {age} old", held.label);
         row("held by the oldest pin, at most", bytes(held.bytes), remark);
-        row("versions charged to it", count(held.versions), String::new());
+        row("versions charged to it", count(held.versions), format!("{} commits behind", count(held.commits_behind)));
     }
     table
 }

@@ -136,11 +136,16 @@ impl Changes {
                 Some(value) => Total::decode(value).ok_or_else(|| not_a_total(&extension))?,
                 None => Total::default(),
             };
-            total.apply(change).ok_or_else(|| not_a_total(&extension))?;
+            total.apply(change).ok_or_else(|| out_of_range(&extension))?;
             tree.insert(&extension, total.encode())?;
         }
         Ok(())
     }
+}
+
+fn out_of_range(extension: &[u8]) -> Error {
+    let what = format!("the total of the extension {:?} would leave its range", extension.escape_ascii().to_string());
+    Error::Proof(vec![what])
 }
 
 fn not_a_total(extension: &[u8]) -> Error {

@@ -20,7 +20,8 @@ pub(crate) struct Found {
     pub record: Record,
 }
 
-/// Walks a folder, in the order of names, and does not follow symbolic links. What cannot be read is counted and left out.
+/// Walks a folder, in the order of names. What cannot be read is counted and left out. Symbolic links are not followed, and other file systems
+/// are not entered: among the files of /proc are some that never end, and some that wait for events.
 pub(crate) struct Walk {
     root: PathBuf,
     entries: walkdir::IntoIter,
@@ -30,7 +31,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub fn new(root: &Path) -> Walk {
-        let entries = WalkDir::new(root).follow_links(false).sort_by_file_name().into_iter();
+        let entries = WalkDir::new(root).follow_links(false).same_file_system(true).sort_by_file_name().into_iter();
         Walk { root: root.to_owned(), entries, buffer: vec![0; CHECKED_BYTES], skipped: 0 }
     }
 
