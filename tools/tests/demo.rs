@@ -126,7 +126,8 @@ fn what_cannot_be_carried_out_is_told_with_exit_code_2() {
         (vec!["--durability", "often"], "often"),
     ];
     for (args, expected) in cases {
-        let output = demo(temporary.path()).args(&args).output().unwrap();
+        let store = temporary.path().join("new.pent");
+        let output = demo(temporary.path()).args(&args).arg("--store").arg(&store).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{args:?}: {}", stderr(&output));
         assert!(output.stdout.is_empty());

@@ -29,6 +29,7 @@ use place::Place;
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use walk::Walk;
 
 /// With fewer files than this a pass is over before it has met many commits.
 const FEW_FILES: u64 = 1_000;
@@ -68,6 +69,10 @@ pub fn run(args: &Args, interrupt: &Interrupt) -> Result<Report> {
 
 fn folder(named: Option<&Path>) -> Result<PathBuf> {
     match named {
+        // Told before a store is made, which would be left empty.
+        Some(folder) if folder.is_dir() && Walk::new(folder).next().is_none() => {
+            Err(Error::Usage(format!("{} holds no file that can be read", folder.display())))
+        }
         Some(folder) if folder.is_dir() => Ok(folder.to_owned()),
         Some(other) => Err(Error::Usage(format!("{} is not a folder that can be read", other.display()))),
         None => walk::default_folder(),
