@@ -32,11 +32,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             self.write_pieces(&run, &[run.all()], &[page])?;
         }
         let leaf = Node::read(self.pages, page)?;
-        if page != self.root && is_underfull(&leaf, self.capacity()) {
-            self.mend(way)
-        } else {
-            Ok(())
-        }
+        if page != self.root && is_underfull(&leaf, self.capacity()) { self.mend(way) } else { Ok(()) }
     }
 
     /// Balances every node on the way that needs it.
@@ -59,11 +55,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             return Ok(true);
         }
         for depth in 1..=path.len() {
-            let page = if depth < path.len() {
-                path.step(depth).0
-            } else {
-                bottom
-            };
+            let page = if depth < path.len() { path.step(depth).0 } else { bottom };
             let node = Node::read(self.pages, page)?;
             if is_underfull(&node, self.capacity()) && self.balance(&path, depth)? {
                 return Ok(true);
@@ -78,9 +70,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let child = root.child(0)?;
         Node::read_below(self.pages, child, root.header.level)?;
         let body = self.pages.page(child)?.to_vec();
-        let target = self
-            .pages
-            .page_mut(self.root, body.len().max(self.capacity()))?;
+        let target = self.pages.page_mut(self.root, body.len().max(self.capacity()))?;
         match target.body.get_mut(..body.len()) {
             Some(to) => to.copy_from_slice(&body),
             None => {
@@ -103,10 +93,8 @@ impl<P: WritePages> TreeMut<'_, P> {
             let parent = Node::read(self.pages, parent)?;
             let level = parent.header.level;
             let pages = [parent.child(between)?, parent.child(between + 1)?];
-            let nodes = [
-                Node::read_below(self.pages, pages[0], level)?,
-                Node::read_below(self.pages, pages[1], level)?,
-            ];
+            let nodes =
+                [Node::read_below(self.pages, pages[0], level)?, Node::read_below(self.pages, pages[1], level)?];
             let mut run = Run::from_node(&nodes[0])?;
             let cut = run.len();
             if run.level > 0 {
@@ -116,11 +104,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             let must = nodes.iter().any(|node| node.count() == 0);
             // Some room to spare, so that the next insert does not divide them again.
             let capacity = self.capacity();
-            let limit = if must {
-                capacity
-            } else {
-                capacity - capacity / 8
-            };
+            let limit = if must { capacity } else { capacity - capacity / 8 };
             let pieces = plan(&run, Lean::Even, limit, false)?;
             if pieces.len() == 1 {
                 self.write_pieces(&run, &pieces, &pages[..1])?;

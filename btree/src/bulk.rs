@@ -32,10 +32,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// # Errors
     /// When a key or a value is too long, a page is damaged or cannot be had. In the first case some of the other
     /// entries have been inserted.
-    pub fn bulk_load<K, V>(
-        &mut self,
-        entries: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<u64, P::Error>
+    pub fn bulk_load<K, V>(&mut self, entries: impl IntoIterator<Item = (K, V)>) -> Result<u64, P::Error>
     where
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
@@ -58,9 +55,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             let within = |key: &[u8]| upper.as_ref().is_none_or(|upper| key < upper.as_slice());
             let mut is_gap = within(key);
             while is_gap && bytes < 2 * capacity {
-                is_gap = feed
-                    .peek_in_order()
-                    .is_some_and(|(key, _)| within(key.as_ref()));
+                is_gap = feed.peek_in_order().is_some_and(|(key, _)| within(key.as_ref()));
                 if is_gap && let Some((key, value)) = feed.next() {
                     bytes += key.as_ref().len() + value.as_ref().len();
                     chunk.push((key.as_ref().to_vec(), value.as_ref().to_vec()));
@@ -131,11 +126,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 Err(fault) => failure = Some(fault),
             }
         }
-        while failure.is_none()
-            && feed
-                .peek_in_order()
-                .is_some_and(|(key, _)| within(key.as_ref()))
-        {
+        while failure.is_none() && feed.peek_in_order().is_some_and(|(key, _)| within(key.as_ref())) {
             let Some((key, value)) = feed.next() else {
                 break;
             };
@@ -178,11 +169,7 @@ enum Source<I, K, V> {
 
 impl<I: Iterator<Item = (K, V)>, K: AsRef<[u8]>, V: AsRef<[u8]>> Feed<I, K, V> {
     fn new(entries: I) -> Self {
-        Feed {
-            source: Source::Stream(entries),
-            ahead: None,
-            last: None,
-        }
+        Feed { source: Source::Stream(entries), ahead: None, last: None }
     }
 
     fn ascends(&self, key: &[u8]) -> bool {
@@ -199,11 +186,7 @@ impl<I: Iterator<Item = (K, V)>, K: AsRef<[u8]>, V: AsRef<[u8]>> Feed<I, K, V> {
                 let Some((key, value)) = entries.next() else {
                     return;
                 };
-                if self
-                    .last
-                    .as_ref()
-                    .is_none_or(|last| last.as_slice() <= key.as_ref())
-                {
+                if self.last.as_ref().is_none_or(|last| last.as_slice() <= key.as_ref()) {
                     self.ahead = Some((key, value));
                     return;
                 }
@@ -220,10 +203,7 @@ impl<I: Iterator<Item = (K, V)>, K: AsRef<[u8]>, V: AsRef<[u8]>> Feed<I, K, V> {
     /// The next entry, unless its key is less than the last one's.
     fn peek_in_order(&mut self) -> Option<&(K, V)> {
         self.look_ahead();
-        let ascends = self
-            .ahead
-            .as_ref()
-            .is_some_and(|(key, _)| self.ascends(key.as_ref()));
+        let ascends = self.ahead.as_ref().is_some_and(|(key, _)| self.ascends(key.as_ref()));
         self.ahead.as_ref().filter(|_| ascends)
     }
 
@@ -262,12 +242,7 @@ impl Loader {
     }
 
     /// Adds an entry that may have the same key as the last one; gives the number of new keys.
-    fn add<P: WritePages>(
-        &mut self,
-        tree: &mut TreeMut<'_, P>,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<u64, P::Error> {
+    fn add<P: WritePages>(&mut self, tree: &mut TreeMut<'_, P>, key: &[u8], value: &[u8]) -> Result<u64, P::Error> {
         let last = self.run.len().checked_sub(1);
         let repeated = last.filter(|last| self.run.key(*last).cmp(&Parts::whole(key)).is_eq());
         if let Some(last) = repeated {
@@ -286,12 +261,7 @@ impl Loader {
         Ok(u64::from(repeated.is_none()))
     }
 
-    fn push<P: WritePages>(
-        &mut self,
-        tree: &mut TreeMut<'_, P>,
-        key: &[u8],
-        fill: Fill<'_>,
-    ) -> Result<(), P::Error> {
+    fn push<P: WritePages>(&mut self, tree: &mut TreeMut<'_, P>, key: &[u8], fill: Fill<'_>) -> Result<(), P::Error> {
         let weight = stride(0) + LEAF_CELL + key.len() + fill.cell_len();
         let count = self.run.len();
         if let Some(last) = count.checked_sub(1) {
@@ -317,10 +287,7 @@ impl Loader {
         if self.first.is_none() {
             self.first = Some(page);
         } else {
-            self.rest.push((
-                separator(&Parts::whole(&self.previous), &self.run.key(0)),
-                page,
-            ));
+            self.rest.push((separator(&Parts::whole(&self.previous), &self.run.key(0)), page));
         }
         self.previous = self.run.key(last).to_vec();
         self.run.clear();

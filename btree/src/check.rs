@@ -130,12 +130,7 @@ where
     P: ReadPages,
     P::Error: Display,
 {
-    let mut checker = Checker {
-        pages,
-        report,
-        census: Census::default(),
-        met: HashSet::new(),
-    };
+    let mut checker = Checker { pages, report, census: Census::default(), met: HashSet::new() };
     checker.node(root, None, None, None);
     checker.census
 }
@@ -182,13 +177,7 @@ where
         }
     }
 
-    fn node(
-        &mut self,
-        page: PageId,
-        level: Option<u8>,
-        lower: Option<Parts<'_>>,
-        upper: Option<Parts<'_>>,
-    ) {
+    fn node(&mut self, page: PageId, level: Option<u8>, lower: Option<Parts<'_>>, upper: Option<Parts<'_>>) {
         if self.body(page).is_none() {
             return;
         }
@@ -203,27 +192,15 @@ where
         if let Some(expected) = level.filter(|level| *level != found) {
             return self.find(page, Problem::Level { expected, found });
         }
-        self.census.depth = self
-            .census
-            .depth
-            .max(usize::from(level.map_or(found, |_| 0)) + 1);
+        self.census.depth = self.census.depth.max(usize::from(level.map_or(found, |_| 0)) + 1);
         self.census.largest_node = self.census.largest_node.max(body.len());
         self.census.garbage_bytes += u64::from(node.header.garbage);
         let at = node.header.places();
-        if node.header.flags != 0
-            || body[10..12] != [0, 0]
-            || (node.is_leaf() && node.header.leftmost.0 != 0)
-        {
+        if node.header.flags != 0 || body[10..12] != [0, 0] || (node.is_leaf() && node.header.leftmost.0 != 0) {
             self.find(page, Problem::Malformed("reserved bytes are not zero"));
         }
-        if body[16 + node.prefix.len()..at.heads]
-            .iter()
-            .any(|byte| *byte != 0)
-        {
-            self.find(
-                page,
-                Problem::Malformed("the padding of the prefix is not zero"),
-            );
+        if body[16 + node.prefix.len()..at.heads].iter().any(|byte| *byte != 0) {
+            self.find(page, Problem::Malformed("the padding of the prefix is not zero"));
         }
         self.keys(&node, lower, upper);
         self.cells(&node);
@@ -259,13 +236,7 @@ where
                 }
             };
             if key.len() > MAX_KEY_LEN {
-                self.find(
-                    page,
-                    Problem::Entry {
-                        index,
-                        what: "its key is too long",
-                    },
-                );
+                self.find(page, Problem::Entry { index, what: "its key is too long" });
             }
             if node.head(index) != Some(head_of(key.suffix)) {
                 self.find(page, Problem::Head { index });
@@ -320,13 +291,7 @@ where
             };
             self.census.large_values += 1;
             if len > MAX_VALUE_LEN {
-                self.find(
-                    leaf.page,
-                    Problem::Entry {
-                        index,
-                        what: "its value is too long",
-                    },
-                );
+                self.find(leaf.page, Problem::Entry { index, what: "its value is too long" });
             }
             let problem = match self.body(page) {
                 None => continue,

@@ -68,24 +68,14 @@ impl Cursor {
     #[must_use]
     pub fn new(root: PageId, bounds: impl KeyBounds) -> Cursor {
         let (start, end) = (bounds.start(), bounds.end());
-        Cursor {
-            root,
-            finished: is_empty(start, end),
-            start: own(start),
-            end: own(end),
-            front: None,
-            back: None,
-        }
+        Cursor { root, finished: is_empty(start, end), start: own(start), end: own(end), front: None, back: None }
     }
 
     /// The key and the location of the value of the next entry from the front.
     ///
     /// # Errors
     /// When a page cannot be read or is damaged; the walk is over then.
-    pub fn next<P: ReadPages>(
-        &mut self,
-        pages: &P,
-    ) -> Result<Option<(Key<'static>, ValueLocation)>, P::Error> {
+    pub fn next<P: ReadPages>(&mut self, pages: &P) -> Result<Option<(Key<'static>, ValueLocation)>, P::Error> {
         let leaf = self.front_leaf(pages)?;
         let index = self.take_front();
         self.located(leaf.as_ref().zip(index))
@@ -95,10 +85,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When a page cannot be read or is damaged; the walk is over then.
-    pub fn next_back<P: ReadPages>(
-        &mut self,
-        pages: &P,
-    ) -> Result<Option<(Key<'static>, ValueLocation)>, P::Error> {
+    pub fn next_back<P: ReadPages>(&mut self, pages: &P) -> Result<Option<(Key<'static>, ValueLocation)>, P::Error> {
         let leaf = self.back_leaf(pages)?;
         let index = self.take_back();
         self.located(leaf.as_ref().zip(index))
@@ -113,10 +100,7 @@ impl Cursor {
         };
         match leaf.entry(index) {
             Ok((suffix, stored)) => {
-                let key = Key::owned(Parts {
-                    prefix: leaf.prefix,
-                    suffix,
-                });
+                let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
                 Ok(Some((key, stored.location(leaf))))
             }
             Err(fault) => {
@@ -167,10 +151,7 @@ impl Cursor {
     }
 
     /// The leaf in which the front stands, stepped on until it has entries left; `None` at the end of the walk.
-    pub(crate) fn front_leaf<'p, P: ReadPages>(
-        &mut self,
-        pages: &'p P,
-    ) -> Result<Option<Node<'p>>, P::Error> {
+    pub(crate) fn front_leaf<'p, P: ReadPages>(&mut self, pages: &'p P) -> Result<Option<Node<'p>>, P::Error> {
         let result = self.front_leaf_or_fault(pages);
         if !matches!(result, Ok(Some(_))) {
             self.finish();
@@ -179,10 +160,7 @@ impl Cursor {
     }
 
     /// The leaf in which the back stands, stepped back until it has entries left; `None` at the end of the walk.
-    pub(crate) fn back_leaf<'p, P: ReadPages>(
-        &mut self,
-        pages: &'p P,
-    ) -> Result<Option<Node<'p>>, P::Error> {
+    pub(crate) fn back_leaf<'p, P: ReadPages>(&mut self, pages: &'p P) -> Result<Option<Node<'p>>, P::Error> {
         let result = self.back_leaf_or_fault(pages);
         if !matches!(result, Ok(Some(_))) {
             self.finish();
@@ -190,18 +168,14 @@ impl Cursor {
         result
     }
 
-    fn front_leaf_or_fault<'p, P: ReadPages>(
-        &mut self,
-        pages: &'p P,
-    ) -> Result<Option<Node<'p>>, P::Error> {
+    fn front_leaf_or_fault<'p, P: ReadPages>(&mut self, pages: &'p P) -> Result<Option<Node<'p>>, P::Error> {
         if self.finished {
             return Ok(None);
         }
         let mut leaf = match &self.front {
             Some(front) => Node::read(pages, front.leaf)?,
             None => {
-                let (path, leaf) =
-                    Path::seek(pages, self.root, Way::to_start(borrow(&self.start)))?;
+                let (path, leaf) = Path::seek(pages, self.root, Way::to_start(borrow(&self.start)))?;
                 let low = leaf.start_of(&self.start)?;
                 self.front = Some(self.enter_front(path, &leaf, low)?);
                 leaf
@@ -211,12 +185,7 @@ impl Cursor {
             if front.low < front.high {
                 return Ok(Some(leaf));
             }
-            if front.edge
-                || self
-                    .back
-                    .as_ref()
-                    .is_some_and(|back| back.leaf == front.leaf)
-            {
+            if front.edge || self.back.as_ref().is_some_and(|back| back.leaf == front.leaf) {
                 break;
             }
             let Some(next) = front.path.neighbour(pages, true)? else {
@@ -235,10 +204,7 @@ impl Cursor {
         Ok(None)
     }
 
-    fn back_leaf_or_fault<'p, P: ReadPages>(
-        &mut self,
-        pages: &'p P,
-    ) -> Result<Option<Node<'p>>, P::Error> {
+    fn back_leaf_or_fault<'p, P: ReadPages>(&mut self, pages: &'p P) -> Result<Option<Node<'p>>, P::Error> {
         if self.finished {
             return Ok(None);
         }
@@ -255,12 +221,7 @@ impl Cursor {
             if back.low < back.high {
                 return Ok(Some(leaf));
             }
-            if back.edge
-                || self
-                    .front
-                    .as_ref()
-                    .is_some_and(|front| front.leaf == back.leaf)
-            {
+            if back.edge || self.front.as_ref().is_some_and(|front| front.leaf == back.leaf) {
                 break;
             }
             let Some(next) = back.path.neighbour(pages, false)? else {
@@ -284,13 +245,7 @@ impl Cursor {
         if let Some(back) = self.back.as_ref().filter(|back| back.leaf == leaf.page) {
             high = high.min(back.high);
         }
-        Ok(Stand {
-            path,
-            leaf: leaf.page,
-            low,
-            high,
-            edge,
-        })
+        Ok(Stand { path, leaf: leaf.page, low, high, edge })
     }
 
     fn enter_back(&self, path: Path, leaf: &Node<'_>, high: usize) -> Result<Box<Stand>, Fault> {
@@ -299,12 +254,6 @@ impl Cursor {
         if let Some(front) = self.front.as_ref().filter(|front| front.leaf == leaf.page) {
             low = low.max(front.low);
         }
-        Ok(Box::new(Stand {
-            path,
-            leaf: leaf.page,
-            low,
-            high,
-            edge,
-        }))
+        Ok(Box::new(Stand { path, leaf: leaf.page, low, high, edge }))
     }
 }

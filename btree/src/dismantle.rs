@@ -14,22 +14,13 @@ use crate::pages::WritePages;
 ///
 /// # Errors
 /// When a page is damaged or cannot be had.
-pub fn dismantle<P: WritePages>(
-    pages: &mut P,
-    root: PageId,
-    budget_pages: usize,
-) -> Result<bool, P::Error> {
+pub fn dismantle<P: WritePages>(pages: &mut P, root: PageId, budget_pages: usize) -> Result<bool, P::Error> {
     let mut budget = budget_pages;
     trim(pages, root, None, &mut budget)
 }
 
 /// Frees what the budget allows below `page`, then the page; `true` if it is gone.
-fn trim<P: WritePages>(
-    pages: &mut P,
-    page: PageId,
-    parent: Option<u8>,
-    budget: &mut usize,
-) -> Result<bool, P::Error> {
+fn trim<P: WritePages>(pages: &mut P, page: PageId, parent: Option<u8>, budget: &mut usize) -> Result<bool, P::Error> {
     if *budget == 0 {
         return Ok(false);
     }
@@ -65,11 +56,7 @@ fn trim<P: WritePages>(
 }
 
 /// Frees large values from the end of a leaf; `true` if the leaf itself may go.
-fn trim_leaf<P: WritePages>(
-    pages: &mut P,
-    page: PageId,
-    budget: &mut usize,
-) -> Result<bool, P::Error> {
+fn trim_leaf<P: WritePages>(pages: &mut P, page: PageId, budget: &mut usize) -> Result<bool, P::Error> {
     let leaf = Node::read(pages, page)?;
     let count = leaf.count();
     let mut large = Vec::new();

@@ -6,8 +6,8 @@
 use pentimento_storage::PageId;
 
 use crate::layout::{
-    BRANCH_CELL, CHILD, GROWTH, HEAD, HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, NODE_LIMIT,
-    OFFSET, head_of, stride,
+    BRANCH_CELL, CHILD, GROWTH, HEAD, HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, NODE_LIMIT, OFFSET, head_of,
+    stride,
 };
 use crate::node::{Extent, Node, Stored, damaged, touch_arrays};
 use crate::pages::{Fault, PageMut};
@@ -86,12 +86,7 @@ impl<'a> NodeMut<'a> {
             return Err(damaged(page, "the page has less room than it uses"));
         };
         let header = Node::parse(page, used)?.header;
-        Ok(NodeMut {
-            page,
-            body: target.body,
-            len: target.len,
-            header,
-        })
+        Ok(NodeMut { page, body: target.body, len: target.len, header })
     }
 
     /// Opens a page that must be a leaf.
@@ -99,11 +94,7 @@ impl<'a> NodeMut<'a> {
     pub fn open_leaf(page: PageId, target: PageMut<'a>) -> Result<NodeMut<'a>, Fault> {
         touch_arrays(target.body);
         let node = NodeMut::open(page, target)?;
-        if node.header.level == 0 {
-            Ok(node)
-        } else {
-            Err(damaged(page, "this is not a leaf"))
-        }
+        if node.header.level == 0 { Ok(node) } else { Err(damaged(page, "this is not a leaf")) }
     }
 
     #[inline]
@@ -120,9 +111,7 @@ impl<'a> NodeMut<'a> {
 
     fn slice(&mut self, from: usize, len: usize) -> Result<&mut [u8], Fault> {
         let page = self.page;
-        self.body
-            .get_mut(from..from + len)
-            .ok_or_else(|| damaged(page, "a node has less room than it was promised"))
+        self.body.get_mut(from..from + len).ok_or_else(|| damaged(page, "a node has less room than it was promised"))
     }
 
     /// Makes room for `entries` more in the arrays and `bytes` more in the cells, within `limit` bytes in all.
@@ -150,31 +139,20 @@ impl<'a> NodeMut<'a> {
         let new = self.header.places();
         let count = usize::from(self.header.count);
         self.body.copy_within(old.cells..*self.len, new.cells);
-        self.body
-            .copy_within(old.offsets..old.offsets + count * OFFSET, new.offsets);
+        self.body.copy_within(old.offsets..old.offsets + count * OFFSET, new.offsets);
         if self.header.level > 0 {
-            self.body
-                .copy_within(old.children..old.children + count * CHILD, new.children);
+            self.body.copy_within(old.children..old.children + count * CHILD, new.children);
         }
         *self.len += new.cells - old.cells;
         self.save();
     }
 
     /// Adds an entry to the arrays, for a cell that begins at the end of the used bytes and that the caller writes.
-    fn add(
-        &mut self,
-        index: usize,
-        head: u32,
-        child: PageId,
-        cell_len: usize,
-    ) -> Result<usize, Fault> {
+    fn add(&mut self, index: usize, head: u32, child: PageId, cell_len: usize) -> Result<usize, Fault> {
         let at = self.header.places();
         let count = usize::from(self.header.count);
         if index > count || self.header.count >= self.header.cap {
-            return Err(damaged(
-                self.page,
-                "a node has less room than it was promised",
-            ));
+            return Err(damaged(self.page, "a node has less room than it was promised"));
         }
         let start = *self.len;
         let offset = (start - at.cells) as u16;
@@ -190,13 +168,7 @@ impl<'a> NodeMut<'a> {
     }
 
     #[inline]
-    fn shift_in<const W: usize>(
-        &mut self,
-        array: usize,
-        index: usize,
-        count: usize,
-        value: [u8; W],
-    ) {
+    fn shift_in<const W: usize>(&mut self, array: usize, index: usize, count: usize, value: [u8; W]) {
         let from = array + index * W;
         self.body.copy_within(from..array + count * W, from + W);
         self.body[from..from + W].copy_from_slice(&value);
@@ -220,11 +192,7 @@ impl<'a> NodeMut<'a> {
             };
             let extent = node.extent(index)?;
             let done = self.replace(index, extent, old_len, suffix, fill, limit)?;
-            return Ok(if done {
-                Put::Done { new: false, orphan }
-            } else {
-                no_room
-            });
+            return Ok(if done { Put::Done { new: false, orphan } } else { no_room });
         }
         let cell_len = LEAF_CELL + suffix.len() + fill.cell_len();
         if !self.reserve(1, cell_len, limit) {
@@ -232,19 +200,11 @@ impl<'a> NodeMut<'a> {
         }
         let start = self.add(index, head_of(suffix), PageId::NONE, cell_len)?;
         self.write_leaf_cell(start, suffix, fill)?;
-        Ok(Put::Done {
-            new: true,
-            orphan: None,
-        })
+        Ok(Put::Done { new: true, orphan: None })
     }
 
     #[inline]
-    fn write_leaf_cell(
-        &mut self,
-        start: usize,
-        suffix: &[u8],
-        fill: Fill<'_>,
-    ) -> Result<(), Fault> {
+    fn write_leaf_cell(&mut self, start: usize, suffix: &[u8], fill: Fill<'_>) -> Result<(), Fault> {
         let cell = self.slice(start, LEAF_CELL + suffix.len() + fill.cell_len())?;
         cell[..2].copy_from_slice(&(suffix.len() as u16).to_le_bytes());
         cell[2..LEAF_CELL].copy_from_slice(&fill.len_field().to_le_bytes());
@@ -276,8 +236,7 @@ impl<'a> NodeMut<'a> {
             }
             let start = *self.len;
             let at = self.header.places().offsets + index * OFFSET;
-            self.slice(at, OFFSET)?
-                .copy_from_slice(&((start - cells) as u16).to_le_bytes());
+            self.slice(at, OFFSET)?.copy_from_slice(&((start - cells) as u16).to_le_bytes());
             self.write_leaf_cell(start, suffix, fill)?;
             *self.len = start + cell_len;
             self.add_garbage(extent.end - extent.start);
@@ -336,10 +295,7 @@ impl<'a> NodeMut<'a> {
 
     #[inline]
     fn shift_out(&mut self, array: usize, width: usize, from: usize, to: usize, count: usize) {
-        self.body.copy_within(
-            array + to * width..array + count * width,
-            array + from * width,
-        );
+        self.body.copy_within(array + to * width..array + count * width, array + from * width);
     }
 
     /// Removes the children `from..to` of a branch, which must not be all of them.
@@ -357,13 +313,7 @@ impl<'a> NodeMut<'a> {
     }
 
     /// Replaces the separators `from..to` and the children to their right, if that fits in `limit` bytes.
-    pub fn splice(
-        &mut self,
-        from: usize,
-        to: usize,
-        add: &Children,
-        limit: usize,
-    ) -> Result<bool, Fault> {
+    pub fn splice(&mut self, from: usize, to: usize, add: &Children, limit: usize) -> Result<bool, Fault> {
         let mut bytes = 0;
         for (key, _) in add {
             match key.strip_prefix(self.node()?.prefix) {

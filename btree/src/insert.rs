@@ -63,9 +63,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let target = self.pages.page_mut(page, end)?;
         match target.body.get_mut(start..end) {
             Some(room) => Ok((new, room)),
-            None => {
-                Err(crate::node::damaged(page, "the page has less room than was asked for").into())
-            }
+            None => Err(crate::node::damaged(page, "the page has less room than was asked for").into()),
         }
     }
 
@@ -137,8 +135,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let capacity = self.capacity();
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
-        let nearly_full =
-            widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+        let nearly_full = widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
         let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)

@@ -28,11 +28,7 @@ enum Repr<'p> {
 impl<'p> Key<'p> {
     #[inline]
     pub(crate) fn join(parts: Parts<'p>) -> Key<'p> {
-        if parts.prefix.is_empty() {
-            Key(Repr::Borrowed(parts.suffix))
-        } else {
-            Key(Repr::owned(parts))
-        }
+        if parts.prefix.is_empty() { Key(Repr::Borrowed(parts.suffix)) } else { Key(Repr::owned(parts)) }
     }
 
     pub(crate) fn owned(parts: Parts<'_>) -> Key<'static> {
@@ -183,10 +179,7 @@ mod tests {
         for len in [0, 1, 39, 40, 41, 100] {
             let bytes = vec![b'x'; len];
             for cut in [0, len / 2, len] {
-                let key = Key::join(Parts {
-                    prefix: &bytes[..cut],
-                    suffix: &bytes[cut..],
-                });
+                let key = Key::join(Parts { prefix: &bytes[..cut], suffix: &bytes[cut..] });
                 assert_eq!(key, bytes);
                 assert_eq!(key, bytes.as_slice());
                 assert_eq!(key.clone().into_owned(), key);

@@ -74,14 +74,8 @@ pub(crate) const NODE_LIMIT: usize = u16::MAX as usize;
 /// How many entries the arrays grow by.
 pub(crate) const GROWTH: usize = 16;
 
-const _: () = assert!(
-    HEADER.is_multiple_of(HEAD),
-    "heads stay aligned within the body"
-);
-const _: () = assert!(
-    MAX_KEY_LEN < LARGE_FLAG as usize,
-    "a suffix length fits its field"
-);
+const _: () = assert!(HEADER.is_multiple_of(HEAD), "heads stay aligned within the body");
+const _: () = assert!(MAX_KEY_LEN < LARGE_FLAG as usize, "a suffix length fits its field");
 const _: () = assert!(
     3 * (MAX_KEY_LEN + BRANCH_CELL + stride(1)) + HEADER <= NODE_LIMIT,
     "a branch that cannot be split is still addressable"
@@ -89,11 +83,7 @@ const _: () = assert!(
 
 /// The bytes of one entry in the arrays of a node at `level`.
 pub(crate) const fn stride(level: u8) -> usize {
-    if level == 0 {
-        HEAD + OFFSET
-    } else {
-        HEAD + CHILD + OFFSET
-    }
+    if level == 0 { HEAD + OFFSET } else { HEAD + CHILD + OFFSET }
 }
 
 /// The bytes of a cell before its suffix in a node at `level`.
@@ -185,11 +175,6 @@ impl Header {
         let heads = HEADER + padded(usize::from(self.prefix_len));
         let children = heads + cap * HEAD;
         let offsets = children + if self.level == 0 { 0 } else { cap * CHILD };
-        Places {
-            heads,
-            children,
-            offsets,
-            cells: offsets + cap * OFFSET,
-        }
+        Places { heads, children, offsets, cells: offsets + cap * OFFSET }
     }
 }

@@ -77,11 +77,7 @@ impl MemoryPages {
 
     /// The numbers of all pages.
     pub fn ids(&self) -> impl Iterator<Item = PageId> {
-        self.pages
-            .iter()
-            .zip(0..)
-            .filter(|(slot, _)| slot.live)
-            .map(|(_, id)| PageId(id))
+        self.pages.iter().zip(0..).filter(|(slot, _)| slot.live).map(|(_, id)| PageId(id))
     }
 
     /// How many pages there are.
@@ -144,10 +140,7 @@ impl WritePages for MemoryPages {
         }
         self.copies += usize::from(first);
         let slot = self.slot(id)?;
-        Ok(PageMut {
-            body: &mut slot.body,
-            len: &mut slot.len,
-        })
+        Ok(PageMut { body: &mut slot.body, len: &mut slot.len })
     }
 
     fn allocate(&mut self, _owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
@@ -164,12 +157,7 @@ impl WritePages for MemoryPages {
         };
         self.copies += 1;
         let slot = &mut self.pages[id.0 as usize];
-        *slot = Slot {
-            body: vec![0xA5; capacity],
-            len: 0,
-            live: true,
-            touched: self.transaction,
-        };
+        *slot = Slot { body: vec![0xA5; capacity], len: 0, live: true, touched: self.transaction };
         Ok(id)
     }
 

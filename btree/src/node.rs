@@ -7,9 +7,7 @@ use std::hint::black_box;
 
 use pentimento_storage::PageId;
 
-use crate::layout::{
-    HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header,
-};
+use crate::layout::{HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header};
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
 
@@ -89,11 +87,7 @@ impl<'p> Node<'p> {
             header,
             prefix: slice(HEADER, prefix_len),
             heads: slice(at.heads, count * 4).as_chunks().0,
-            children: if header.level == 0 {
-                &[]
-            } else {
-                slice(at.children, count * 4).as_chunks().0
-            },
+            children: if header.level == 0 { &[] } else { slice(at.children, count * 4).as_chunks().0 },
             offsets: slice(at.offsets, count * 2).as_chunks().0,
             cells: slice(at.cells, body.len() - at.cells),
             cells_at: at.cells,
@@ -108,11 +102,7 @@ impl<'p> Node<'p> {
 
     /// Reads a page that must be a node just below `parent`.
     #[inline]
-    pub fn read_below<P: ReadPages>(
-        pages: &'p P,
-        page: PageId,
-        parent: u8,
-    ) -> Result<Node<'p>, P::Error> {
+    pub fn read_below<P: ReadPages>(pages: &'p P, page: PageId, parent: u8) -> Result<Node<'p>, P::Error> {
         let body = pages.page(page)?;
         if parent == 1 {
             touch_arrays(body);
@@ -137,9 +127,7 @@ impl<'p> Node<'p> {
 
     #[inline]
     pub fn head(&self, index: usize) -> Option<u32> {
-        self.heads
-            .get(index)
-            .map(|bytes| u32::from_le_bytes(*bytes))
+        self.heads.get(index).map(|bytes| u32::from_le_bytes(*bytes))
     }
 
     #[inline]
@@ -163,14 +151,7 @@ impl<'p> Node<'p> {
     /// All children from left to right; none for a leaf.
     pub fn all_children(&self) -> Vec<PageId> {
         let leftmost = (!self.is_leaf()).then_some(self.header.leftmost);
-        leftmost
-            .into_iter()
-            .chain(
-                self.children
-                    .iter()
-                    .map(|bytes| PageId(u32::from_le_bytes(*bytes))),
-            )
-            .collect()
+        leftmost.into_iter().chain(self.children.iter().map(|bytes| PageId(u32::from_le_bytes(*bytes)))).collect()
     }
 
     /// The cell of entry `index` from its start, and where it starts.
@@ -199,18 +180,14 @@ impl<'p> Node<'p> {
 
     #[inline]
     pub fn key(&self, index: usize) -> Result<Parts<'p>, Fault> {
-        Ok(Parts {
-            prefix: self.prefix,
-            suffix: self.suffix(index)?,
-        })
+        Ok(Parts { prefix: self.prefix, suffix: self.suffix(index)? })
     }
 
     /// The suffix and the value of entry `index` of a leaf.
     #[inline]
     pub fn entry(&self, index: usize) -> Result<(&'p [u8], Stored<'p>), Fault> {
         let (at, cell) = self.cell(index)?;
-        self.decode(at, cell)
-            .ok_or_else(|| self.fault("an entry ends past the end"))
+        self.decode(at, cell).ok_or_else(|| self.fault("an entry ends past the end"))
     }
 
     #[inline]
@@ -240,10 +217,7 @@ impl<'p> Node<'p> {
         } else {
             cell_header(self.header.level) + self.suffix(index)?.len()
         };
-        Ok(Extent {
-            start,
-            end: start + len,
-        })
+        Ok(Extent { start, end: start + len })
     }
 }
 

@@ -21,21 +21,13 @@ pub(crate) fn shared(a: &[u8], b: &[u8]) -> usize {
     let (b8, _) = b.as_chunks::<8>();
     let words = a8.iter().zip(b8).take_while(|(x, y)| x == y).count();
     let from = words * 8;
-    let rest = a
-        .iter()
-        .zip(b)
-        .skip(from)
-        .take_while(|(x, y)| x == y)
-        .count();
+    let rest = a.iter().zip(b).skip(from).take_while(|(x, y)| x == y).count();
     from + rest
 }
 
 impl<'a> Parts<'a> {
     pub fn whole(key: &'a [u8]) -> Parts<'a> {
-        Parts {
-            prefix: &[],
-            suffix: key,
-        }
+        Parts { prefix: &[], suffix: key }
     }
 
     pub fn len(&self) -> usize {
@@ -45,25 +37,17 @@ impl<'a> Parts<'a> {
     /// The key without its first `n` bytes.
     pub fn skip(&self, n: usize) -> Parts<'a> {
         match self.prefix.get(n..) {
-            Some(prefix) => Parts {
-                prefix,
-                suffix: self.suffix,
-            },
+            Some(prefix) => Parts { prefix, suffix: self.suffix },
             None => {
                 let rest = n - self.prefix.len();
-                Parts {
-                    prefix: &[],
-                    suffix: self.suffix.get(rest..).unwrap_or_default(),
-                }
+                Parts { prefix: &[], suffix: self.suffix.get(rest..).unwrap_or_default() }
             }
         }
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
         let whole = self.prefix.get(at);
-        whole
-            .or_else(|| self.suffix.get(at.checked_sub(self.prefix.len())?))
-            .copied()
+        whole.or_else(|| self.suffix.get(at.checked_sub(self.prefix.len())?)).copied()
     }
 
     /// How many bytes two keys share at their start.
@@ -75,16 +59,8 @@ impl<'a> Parts<'a> {
         let (mut a, mut b) = (*self, *other);
         let mut total = 0;
         loop {
-            let a_piece = if a.prefix.is_empty() {
-                a.suffix
-            } else {
-                a.prefix
-            };
-            let b_piece = if b.prefix.is_empty() {
-                b.suffix
-            } else {
-                b.prefix
-            };
+            let a_piece = if a.prefix.is_empty() { a.suffix } else { a.prefix };
+            let b_piece = if b.prefix.is_empty() { b.suffix } else { b.prefix };
             let room = a_piece.len().min(b_piece.len());
             if room == 0 {
                 return total;
@@ -146,14 +122,8 @@ mod tests {
             for b in keys {
                 for i in 0..=a.len() {
                     for j in 0..=b.len() {
-                        let x = Parts {
-                            prefix: &a[..i],
-                            suffix: &a[i..],
-                        };
-                        let y = Parts {
-                            prefix: &b[..j],
-                            suffix: &b[j..],
-                        };
+                        let x = Parts { prefix: &a[..i], suffix: &a[i..] };
+                        let y = Parts { prefix: &b[..j], suffix: &b[j..] };
                         assert_eq!(x.cmp(&y), a.cmp(b));
                         assert_eq!(x.shared(&y), shared(a, b));
                         assert_eq!(x.head(), head_of(a));

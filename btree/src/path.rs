@@ -56,11 +56,7 @@ impl<'k> Way<'k> {
 
 impl Path {
     pub const fn new() -> Path {
-        Path {
-            pages: [PageId::NONE; MAX_STEPS],
-            children: [0; MAX_STEPS],
-            len: 0,
-        }
+        Path { pages: [PageId::NONE; MAX_STEPS], children: [0; MAX_STEPS], len: 0 }
     }
 
     /// How many branches there are above the leaf.
@@ -112,11 +108,7 @@ impl Path {
 
     /// The path from `root` to a leaf, and the leaf.
     #[inline]
-    pub fn seek<'p, P: ReadPages>(
-        pages: &'p P,
-        root: PageId,
-        way: Way<'_>,
-    ) -> Result<(Path, Node<'p>), P::Error> {
+    pub fn seek<'p, P: ReadPages>(pages: &'p P, root: PageId, way: Way<'_>) -> Result<(Path, Node<'p>), P::Error> {
         let mut path = Path::new();
         let leaf = path.descend(pages, Node::read(pages, root)?, way)?;
         Ok((path, leaf))
@@ -124,11 +116,7 @@ impl Path {
 
     /// The path from `root` to a leaf, and the leaf's number; the leaf itself is not read unless it is the root.
     #[inline]
-    pub fn seek_unread<P: ReadPages>(
-        pages: &P,
-        root: PageId,
-        key: &[u8],
-    ) -> Result<(Path, PageId), P::Error> {
+    pub fn seek_unread<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(Path, PageId), P::Error> {
         let mut path = Path::new();
         let mut node = Node::read(pages, root)?;
         if node.is_leaf() {
@@ -146,19 +134,11 @@ impl Path {
     }
 
     /// Steps to the next leaf, or to the previous one; `None` when there is none.
-    pub fn neighbour<'p, P: ReadPages>(
-        &mut self,
-        pages: &'p P,
-        forward: bool,
-    ) -> Result<Option<Node<'p>>, P::Error> {
+    pub fn neighbour<'p, P: ReadPages>(&mut self, pages: &'p P, forward: bool) -> Result<Option<Node<'p>>, P::Error> {
         while let Some(top) = self.len().checked_sub(1) {
             let (page, number) = self.step(top);
             let node = Node::read(pages, page)?;
-            let next = if forward {
-                Some(number + 1)
-            } else {
-                number.checked_sub(1)
-            };
+            let next = if forward { Some(number + 1) } else { number.checked_sub(1) };
             let Some(next) = next.filter(|next| *next <= node.count()) else {
                 self.len -= 1;
                 continue;
@@ -166,11 +146,7 @@ impl Path {
             // The level of this branch was checked on the way down; a page that changed since is damaged.
             let child = Node::read_below(pages, node.child(next)?, node.header.level)?;
             self.children[top] = next as u16;
-            let beyond = if forward {
-                Some(next + 1)
-            } else {
-                next.checked_sub(1)
-            };
+            let beyond = if forward { Some(next + 1) } else { next.checked_sub(1) };
             if let Some(beyond) = beyond.filter(|beyond| *beyond <= node.count()) {
                 pages.prefetch(node.child(beyond)?);
             }

@@ -20,12 +20,7 @@ pub(crate) enum Lean {
 }
 
 /// Divides `run` among nodes of at most `capacity` bytes; among two at least if `divide` and it is possible.
-pub(crate) fn plan(
-    run: &Run,
-    lean: Lean,
-    capacity: usize,
-    divide: bool,
-) -> Result<Vec<Range<usize>>, Fault> {
+pub(crate) fn plan(run: &Run, lean: Lean, capacity: usize, divide: bool) -> Result<Vec<Range<usize>>, Fault> {
     run.check_order()?;
     let mut weights = Vec::with_capacity(run.len() + 1);
     let mut total = 0;
@@ -34,12 +29,7 @@ pub(crate) fn plan(
         total += run.weight(index);
         weights.push(total);
     }
-    let planner = Planner {
-        run,
-        weights,
-        capacity,
-        gap: usize::from(run.level > 0),
-    };
+    let planner = Planner { run, weights, capacity, gap: usize::from(run.level > 0) };
     let mut pieces = Vec::new();
     planner.divide(0..run.len(), lean, divide, &mut pieces);
     Ok(pieces)
@@ -60,13 +50,7 @@ impl Planner<'_> {
         size(range.len(), self.run.prefix_len(range), weight) <= self.capacity
     }
 
-    fn divide(
-        &self,
-        range: Range<usize>,
-        lean: Lean,
-        divide: bool,
-        pieces: &mut Vec<Range<usize>>,
-    ) {
+    fn divide(&self, range: Range<usize>, lean: Lean, divide: bool, pieces: &mut Vec<Range<usize>>) {
         let Range { start, end } = range;
         if range.len() < 2 + self.gap || (!divide && self.fits(&range)) {
             pieces.push(range);
@@ -75,8 +59,7 @@ impl Planner<'_> {
         match lean {
             Lean::Even => {
                 let middle = self.weights[start] + (self.weights[end] - self.weights[start]) / 2;
-                let at =
-                    self.weights[start..end].partition_point(|weight| *weight < middle) + start;
+                let at = self.weights[start..end].partition_point(|weight| *weight < middle) + start;
                 let at = at.clamp(start + 1, end - 1 - self.gap);
                 self.divide(start..at, lean, false, pieces);
                 self.divide(at + self.gap..end, lean, false, pieces);
@@ -130,13 +113,7 @@ mod tests {
     #[test]
     fn leaves_are_divided_without_gaps() {
         for lean in [Lean::Even, Lean::Left, Lean::Right] {
-            for lens in [
-                vec![100; 50],
-                vec![1000; 7],
-                vec![10, 3000, 10],
-                vec![5000, 5000],
-                vec![9000],
-            ] {
+            for lens in [vec![100; 50], vec![1000; 7], vec![10, 3000, 10], vec![5000, 5000], vec![9000]] {
                 let run = leaf(&lens);
                 let pieces = plan(&run, lean, 4096, true).unwrap();
                 let mut at = 0;
@@ -156,20 +133,13 @@ mod tests {
         for lean in [Lean::Even, Lean::Left, Lean::Right] {
             let mut run = Run::new(1, PageId(0));
             for i in 0..100u8 {
-                run.push_child(
-                    &[&[i], vec![b'k'; 200].as_slice()].concat(),
-                    PageId(u32::from(i)),
-                );
+                run.push_child(&[&[i], vec![b'k'; 200].as_slice()].concat(), PageId(u32::from(i)));
             }
             let pieces = plan(&run, lean, 4096, false).unwrap();
             for pair in pieces.windows(2) {
                 assert_eq!(pair[0].end + 1, pair[1].start);
             }
-            assert!(
-                pieces
-                    .iter()
-                    .all(|piece| !piece.is_empty() && run.size(piece) <= 4096)
-            );
+            assert!(pieces.iter().all(|piece| !piece.is_empty() && run.size(piece) <= 4096));
             assert_eq!((pieces[0].start, pieces[pieces.len() - 1].end), (0, 100));
         }
     }

@@ -27,12 +27,7 @@ pub struct Range<'p, P> {
 
 impl<'p, P: ReadPages> Range<'p, P> {
     pub(crate) fn new(pages: &'p P, root: PageId, bounds: impl KeyBounds) -> Range<'p, P> {
-        Range {
-            pages,
-            cursor: Cursor::new(root, bounds),
-            front: None,
-            back: None,
-        }
+        Range { pages, cursor: Cursor::new(root, bounds), front: None, back: None }
     }
 
     pub(crate) fn read_front(mut self) -> Result<Self, P::Error> {
@@ -65,20 +60,10 @@ impl<'p, P: ReadPages> Range<'p, P> {
 }
 
 #[inline]
-fn entry<'p, P: ReadPages>(
-    pages: &'p P,
-    leaf: &Node<'p>,
-    index: usize,
-) -> Result<Entry<'p>, P::Error> {
+fn entry<'p, P: ReadPages>(pages: &'p P, leaf: &Node<'p>, index: usize) -> Result<Entry<'p>, P::Error> {
     let (suffix, stored) = leaf.entry(index)?;
     let value = stored.resolve(pages)?;
-    Ok((
-        Key::join(Parts {
-            prefix: leaf.prefix,
-            suffix,
-        }),
-        value,
-    ))
+    Ok((Key::join(Parts { prefix: leaf.prefix, suffix }), value))
 }
 
 impl<'p, P: ReadPages> Iterator for Range<'p, P> {
@@ -123,19 +108,12 @@ impl<P: ReadPages> FusedIterator for Range<'_, P> {}
 
 impl<P> Clone for Range<'_, P> {
     fn clone(&self) -> Self {
-        Range {
-            pages: self.pages,
-            cursor: self.cursor.clone(),
-            front: self.front,
-            back: self.back,
-        }
+        Range { pages: self.pages, cursor: self.cursor.clone(), front: self.front, back: self.back }
     }
 }
 
 impl<P> std::fmt::Debug for Range<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Range")
-            .field("cursor", &self.cursor)
-            .finish_non_exhaustive()
+        f.debug_struct("Range").field("cursor", &self.cursor).finish_non_exhaustive()
     }
 }

@@ -72,9 +72,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         if let Some((key, _)) = &entry
             && !self.remove(key)?
         {
-            return Err(
-                crate::node::damaged(self.root, "an entry is not where its key belongs").into(),
-            );
+            return Err(crate::node::damaged(self.root, "an entry is not where its key belongs").into());
         }
         Ok(entry)
     }

@@ -100,22 +100,10 @@ impl<P: WritePages> TreeMut<'_, P> {
             let Some(child) = children.get(number) else {
                 break;
             };
-            let start = if number == first {
-                start
-            } else {
-                Bound::Unbounded
-            };
-            let end = if number == last {
-                end
-            } else {
-                Bound::Unbounded
-            };
+            let start = if number == first { start } else { Bound::Unbounded };
+            let end = if number == last { end } else { Bound::Unbounded };
             if self.prune_child(*child, level, start, end, removed)? {
-                gone = if gone.is_empty() {
-                    number..number + 1
-                } else {
-                    gone.start..number + 1
-                };
+                gone = if gone.is_empty() { number..number + 1 } else { gone.start..number + 1 };
             }
         }
         if gone.len() == children.len() {
@@ -149,12 +137,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     }
 
     /// Frees a node and all below it.
-    fn drop_subtree(
-        &mut self,
-        page: PageId,
-        parent: u8,
-        removed: &mut u64,
-    ) -> Result<(), P::Error> {
+    fn drop_subtree(&mut self, page: PageId, parent: u8, removed: &mut u64) -> Result<(), P::Error> {
         let node = self.node_below(page, Some(parent))?;
         if node.is_leaf() {
             *removed += node.count() as u64;

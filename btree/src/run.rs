@@ -51,13 +51,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub fn new(level: u8, page: PageId) -> Run {
-        Run {
-            level,
-            page,
-            leftmost: PageId::NONE,
-            bytes: Vec::new(),
-            items: Vec::new(),
-        }
+        Run { level, page, leftmost: PageId::NONE, bytes: Vec::new(), items: Vec::new() }
     }
 
     /// The children of a branch.
@@ -87,10 +81,7 @@ impl Run {
     fn span(&mut self, bytes: &[u8]) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        Span {
-            start,
-            len: bytes.len(),
-        }
+        Span { start, len: bytes.len() }
     }
 
     fn at(&self, span: Span) -> &[u8] {
@@ -120,22 +111,14 @@ impl Run {
                 None => return Err(node.fault("cells overlap")),
             }
             let suffix = self.span(suffix);
-            self.items.push(Item {
-                prefix,
-                suffix,
-                load,
-            });
+            self.items.push(Item { prefix, suffix, load });
         }
         Ok(())
     }
 
     fn item(&mut self, key: &[u8], load: Load) -> Item {
         let suffix = self.span(key);
-        Item {
-            prefix: Span { start: 0, len: 0 },
-            suffix,
-            load,
-        }
+        Item { prefix: Span { start: 0, len: 0 }, suffix, load }
     }
 
     fn load(&mut self, fill: Fill<'_>) -> Load {
@@ -175,23 +158,14 @@ impl Run {
 
     /// Replaces the separators `from..to` and the children to their right.
     pub fn splice(&mut self, from: usize, to: usize, add: &Children) {
-        let added: Vec<Item> = add
-            .iter()
-            .map(|(key, child)| self.item(key, Load::Child(*child)))
-            .collect();
+        let added: Vec<Item> = add.iter().map(|(key, child)| self.item(key, Load::Child(*child))).collect();
         self.items.splice(from..to, added);
     }
 
     /// Splits off the entries from `index` on.
     pub fn split_off(&mut self, index: usize) -> Run {
         let items = self.items.split_off(index);
-        Run {
-            level: self.level,
-            page: self.page,
-            leftmost: self.leftmost,
-            bytes: self.bytes.clone(),
-            items,
-        }
+        Run { level: self.level, page: self.page, leftmost: self.leftmost, bytes: self.bytes.clone(), items }
     }
 
     /// Takes the last entry away and gives what it held; the bytes of a value are forgotten.
@@ -218,10 +192,7 @@ impl Run {
 
     pub fn key(&self, index: usize) -> Parts<'_> {
         let item = &self.items[index];
-        Parts {
-            prefix: self.at(item.prefix),
-            suffix: self.at(item.suffix),
-        }
+        Parts { prefix: self.at(item.prefix), suffix: self.at(item.suffix) }
     }
 
     /// Refuses a run whose keys do not ascend, as damaged nodes give it: a node could not be written from it.
@@ -256,20 +227,12 @@ impl Run {
 
     /// The length of the prefix that entries `range` get when they share a node.
     pub fn prefix_len(&self, range: &Range<usize>) -> usize {
-        if range.len() < 2 {
-            0
-        } else {
-            self.key(range.start).shared(&self.key(range.end - 1))
-        }
+        if range.len() < 2 { 0 } else { self.key(range.start).shared(&self.key(range.end - 1)) }
     }
 
     /// The bytes of a compact node with entries `range`.
     pub fn size(&self, range: &Range<usize>) -> usize {
-        size(
-            range.len(),
-            self.prefix_len(range),
-            range.clone().map(|index| self.weight(index)).sum(),
-        )
+        size(range.len(), self.prefix_len(range), range.clone().map(|index| self.weight(index)).sum())
     }
 
     /// Writes entries `range` as a node, with room for a few more if `limit` bytes allow.
@@ -305,8 +268,7 @@ impl Run {
         let at = header.places();
         body[HEADER..at.heads].fill(0);
         if prefix_len > 0 {
-            body[HEADER..HEADER + prefix_len]
-                .copy_from_slice(&self.key(range.start).take(prefix_len));
+            body[HEADER..HEADER + prefix_len].copy_from_slice(&self.key(range.start).take(prefix_len));
         }
         let used = range.len();
         body[at.heads + 4 * used..at.children].fill(0);
@@ -318,11 +280,9 @@ impl Run {
         for (slot, index) in range.enumerate() {
             let key = self.key(index).skip(prefix_len);
             body[at.heads + 4 * slot..][..4].copy_from_slice(&key.head().to_le_bytes());
-            body[at.offsets + 2 * slot..][..2]
-                .copy_from_slice(&((end - at.cells) as u16).to_le_bytes());
+            body[at.offsets + 2 * slot..][..2].copy_from_slice(&((end - at.cells) as u16).to_le_bytes());
             if self.level > 0 {
-                body[at.children + 4 * slot..][..4]
-                    .copy_from_slice(&self.child(index).0.to_le_bytes());
+                body[at.children + 4 * slot..][..4].copy_from_slice(&self.child(index).0.to_le_bytes());
             }
             body[end..end + 2].copy_from_slice(&(key.len() as u16).to_le_bytes());
             let key_at = end + cell_header(self.level);
@@ -348,7 +308,4 @@ pub(crate) fn size(count: usize, prefix_len: usize, weight: usize) -> usize {
     HEADER + padded(prefix_len) + weight - count * prefix_len
 }
 
-const _: () = assert!(
-    LEAF_CELL == 4,
-    "the value length stands in the two bytes before the suffix"
-);
+const _: () = assert!(LEAF_CELL == 4, "the value length stands in the two bytes before the suffix");

@@ -15,11 +15,7 @@ use pentimento_storage::PageId;
 /// How many heads are less than `head`.
 #[inline]
 fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
-    let less = |at: usize| {
-        heads
-            .get(at)
-            .is_some_and(|bytes| u32::from_le_bytes(*bytes) < head)
-    };
+    let less = |at: usize| heads.get(at).is_some_and(|bytes| u32::from_le_bytes(*bytes) < head);
     let mut base = 0;
     let mut size = heads.len();
     while size > 1 {
@@ -46,12 +42,7 @@ impl Node<'_> {
     }
 
     #[inline]
-    fn find_among_equals(
-        &self,
-        suffix: &[u8],
-        head: u32,
-        first: usize,
-    ) -> Result<(usize, bool), Fault> {
+    fn find_among_equals(&self, suffix: &[u8], head: u32, first: usize) -> Result<(usize, bool), Fault> {
         match self.suffix(first)?.cmp(suffix) {
             Ordering::Equal => return Ok((first, true)),
             Ordering::Greater => return Ok((first, false)),
@@ -61,8 +52,7 @@ impl Node<'_> {
         if self.head(low) != Some(head) {
             return Ok((low, false));
         }
-        let mut high =
-            first + self.heads[first..].partition_point(|bytes| u32::from_le_bytes(*bytes) <= head);
+        let mut high = first + self.heads[first..].partition_point(|bytes| u32::from_le_bytes(*bytes) <= head);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.suffix(middle)?.cmp(suffix) {
@@ -115,10 +105,7 @@ mod tests {
         for n in 0..40u32 {
             let heads: Vec<[u8; 4]> = (0..n).map(|i| (i / 2 * 2).to_le_bytes()).collect();
             for head in 0..n + 2 {
-                let expected = heads
-                    .iter()
-                    .filter(|bytes| u32::from_le_bytes(**bytes) < head)
-                    .count();
+                let expected = heads.iter().filter(|bytes| u32::from_le_bytes(**bytes) < head).count();
                 assert_eq!(lower_bound(&heads, head), expected);
             }
         }

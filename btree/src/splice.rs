@@ -67,11 +67,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 None => self.pages.allocate(self.root, room)?,
             };
             // All but the last piece of a bulk load will not change soon.
-            let slack = if pieces.len() > 2 && number + 1 < pieces.len() {
-                0
-            } else {
-                SLACK
-            };
+            let slack = if pieces.len() > 2 && number + 1 < pieces.len() { 0 } else { SLACK };
             let mut leftmost = run.leftmost;
             if number == 0 {
                 first = page;
@@ -80,10 +76,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 leftmost = run.child(between);
                 rest.push((run.key(between).to_vec(), page));
             } else {
-                rest.push((
-                    separator(&run.key(piece.start - 1), &run.key(piece.start)),
-                    page,
-                ));
+                rest.push((separator(&run.key(piece.start - 1), &run.key(piece.start)), page));
             }
             let target = self.pages.page_mut(page, room)?;
             run.write(piece.clone(), leftmost, slack, page, target, capacity)?;
@@ -125,21 +118,12 @@ impl<P: WritePages> TreeMut<'_, P> {
 
     /// Makes the root a branch over the nodes `first` and `rest` of the given level, with branches between if it
     /// cannot hold them all.
-    pub(crate) fn grow_root(
-        &mut self,
-        level: u8,
-        first: PageId,
-        rest: Children,
-    ) -> Result<(), P::Error> {
+    pub(crate) fn grow_root(&mut self, level: u8, first: PageId, rest: Children) -> Result<(), P::Error> {
         let (mut level, mut first, mut rest) = (level, first, rest);
         while level < MAX_LEVEL {
             level += 1;
             let run = Run::branch(level, self.root, first, &rest);
-            let lean = if rest.len() > MANY {
-                Lean::Left
-            } else {
-                Lean::Even
-            };
+            let lean = if rest.len() > MANY { Lean::Left } else { Lean::Even };
             let pieces = plan(&run, lean, self.capacity(), false)?;
             if pieces.len() == 1 {
                 return self.write_pieces(&run, &pieces, &[self.root]).map(|_| ());

@@ -81,17 +81,13 @@ pub fn summarize_page(body: &[u8]) -> PageSummary<'_> {
     if body.first() == Some(&KIND_LARGE) {
         return match body.get(LARGE_HEADER..) {
             Some(value) => PageSummary::LargeValue { value },
-            None => PageSummary::Unknown {
-                what: "the large value is shorter than its header",
-            },
+            None => PageSummary::Unknown { what: "the large value is shorter than its header" },
         };
     }
     let node = match Node::parse(PageId::NONE, body) {
         Ok(node) => node,
         Err(fault) => {
-            return PageSummary::Unknown {
-                what: reason(&fault),
-            };
+            return PageSummary::Unknown { what: reason(&fault) };
         }
     };
     PageSummary::Node {
@@ -102,11 +98,7 @@ pub fn summarize_page(body: &[u8]) -> PageSummary<'_> {
         overhead_bytes: node.cells_at,
         garbage_bytes: usize::from(node.header.garbage),
         entries: (0..node.count())
-            .map(|index| {
-                entry(&node, index).unwrap_or_else(|fault| SummaryEntry::Damaged {
-                    what: reason(&fault),
-                })
-            })
+            .map(|index| entry(&node, index).unwrap_or_else(|fault| SummaryEntry::Damaged { what: reason(&fault) }))
             .collect(),
     }
 }
@@ -120,10 +112,7 @@ fn reason(fault: &Fault) -> &'static str {
 
 fn entry<'p>(node: &Node<'p>, index: usize) -> Result<SummaryEntry<'p>, Fault> {
     if !node.is_leaf() {
-        return Ok(SummaryEntry::Separator {
-            suffix: node.suffix(index)?,
-            child: node.child(index + 1)?,
-        });
+        return Ok(SummaryEntry::Separator { suffix: node.suffix(index)?, child: node.child(index + 1)? });
     }
     Ok(match node.entry(index)? {
         (suffix, Stored::Inline(value, _)) => SummaryEntry::Value { suffix, value },

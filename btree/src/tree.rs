@@ -106,9 +106,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// # Errors
     /// When a page cannot be read or is damaged.
     pub fn last(&self) -> Result<Option<Entry<'p>>, P::Error> {
-        Range::new(self.pages, self.root, ..)
-            .next_back()
-            .transpose()
+        Range::new(self.pages, self.root, ..).next_back().transpose()
     }
 
     /// The entries whose keys lie within `bounds`; none if it begins beyond its end.
@@ -124,10 +122,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// # Errors
     /// When a page cannot be read or is damaged.
     pub fn prefix(&self, prefix: &[u8]) -> Result<Range<'p, P>, P::Error> {
-        self.range((
-            Bound::Included(prefix),
-            end_of_prefix(prefix).as_ref().map(Vec::as_slice),
-        ))
+        self.range((Bound::Included(prefix), end_of_prefix(prefix).as_ref().map(Vec::as_slice)))
     }
 
     /// All entries.

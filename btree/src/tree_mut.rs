@@ -63,10 +63,7 @@ impl<'p, P: WritePages> TreeMut<'p, P> {
 #[inline]
 pub(crate) fn check_key(key: &[u8]) -> Result<(), Fault> {
     match key.len() {
-        len if len > MAX_KEY_LEN => Err(Fault::KeyTooLong {
-            len,
-            max: MAX_KEY_LEN,
-        }),
+        len if len > MAX_KEY_LEN => Err(Fault::KeyTooLong { len, max: MAX_KEY_LEN }),
         _ => Ok(()),
     }
 }
@@ -74,12 +71,5 @@ pub(crate) fn check_key(key: &[u8]) -> Result<(), Fault> {
 /// Refuses a value that is too long.
 #[inline]
 pub(crate) fn check_value(len: usize) -> Result<(), Fault> {
-    if len > MAX_VALUE_LEN {
-        Err(Fault::ValueTooLong {
-            len,
-            max: MAX_VALUE_LEN,
-        })
-    } else {
-        Ok(())
-    }
+    if len > MAX_VALUE_LEN { Err(Fault::ValueTooLong { len, max: MAX_VALUE_LEN }) } else { Ok(()) }
 }

@@ -46,16 +46,8 @@ impl<'p> Stored<'p> {
     /// Where the value stands, given the leaf that refers to it.
     pub fn location(&self, leaf: &Node<'_>) -> ValueLocation {
         match *self {
-            Stored::Inline(bytes, start) => ValueLocation {
-                page: leaf.page,
-                start,
-                end: start + bytes.len(),
-            },
-            Stored::Large(page, len) => ValueLocation {
-                page,
-                start: LARGE_HEADER,
-                end: LARGE_HEADER + len,
-            },
+            Stored::Inline(bytes, start) => ValueLocation { page: leaf.page, start, end: start + bytes.len() },
+            Stored::Large(page, len) => ValueLocation { page, start: LARGE_HEADER, end: LARGE_HEADER + len },
         }
     }
 }
@@ -65,25 +57,15 @@ impl<'p> Stored<'p> {
 pub(crate) fn large_value(page: PageId, body: &[u8], len: usize) -> Result<&[u8], Fault> {
     match body.split_at_checked(LARGE_HEADER) {
         Some((header, value)) if header[0] == KIND_LARGE && value.len() == len => Ok(value),
-        Some((header, _)) if header[0] == KIND_LARGE => {
-            Err(damaged(page, "a large value has a wrong length"))
-        }
+        Some((header, _)) if header[0] == KIND_LARGE => Err(damaged(page, "a large value has a wrong length")),
         _ => Err(damaged(page, "this is not a large value")),
     }
 }
 
 /// Makes a page's body that of a large value of `len` bytes and hands out the room for it.
-pub(crate) fn large_value_mut<P: WritePages>(
-    pages: &mut P,
-    page: PageId,
-    len: usize,
-) -> Result<&mut [u8], P::Error> {
+pub(crate) fn large_value_mut<P: WritePages>(pages: &mut P, page: PageId, len: usize) -> Result<&mut [u8], P::Error> {
     let target = pages.page_mut(page, LARGE_HEADER + len)?;
-    match target
-        .body
-        .get_mut(..LARGE_HEADER + len)
-        .and_then(|body| body.split_at_mut_checked(LARGE_HEADER))
-    {
+    match target.body.get_mut(..LARGE_HEADER + len).and_then(|body| body.split_at_mut_checked(LARGE_HEADER)) {
         Some((header, value)) => {
             *target.len = LARGE_HEADER + len;
             header.fill(0);

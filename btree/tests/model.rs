@@ -64,11 +64,7 @@ impl Arbitrary for Op {
         match self {
             Op::Bulk(entries, sorted) => {
                 let sorted = *sorted;
-                Box::new(
-                    entries
-                        .shrink()
-                        .map(move |entries| Op::Bulk(entries, sorted)),
-                )
+                Box::new(entries.shrink().map(move |entries| Op::Bulk(entries, sorted)))
             }
             _ => quickcheck::empty_shrinker(),
         }
@@ -77,22 +73,13 @@ impl Arbitrary for Op {
 
 impl Arbitrary for Case {
     fn arbitrary(g: &mut Gen) -> Case {
-        let capacity = *g
-            .choose(&[4096, 5000, 8192 - 32, 16384, 65536 - 32, 65535])
-            .unwrap();
-        Case {
-            capacity,
-            family: u8::arbitrary(g) % 5,
-            ops: Vec::arbitrary(g),
-        }
+        let capacity = *g.choose(&[4096, 5000, 8192 - 32, 16384, 65536 - 32, 65535]).unwrap();
+        Case { capacity, family: u8::arbitrary(g) % 5, ops: Vec::arbitrary(g) }
     }
 
     fn shrink(&self) -> Box<dyn Iterator<Item = Case>> {
         let case = self.clone();
-        Box::new(self.ops.shrink().map(move |ops| Case {
-            ops,
-            ..case.clone()
-        }))
+        Box::new(self.ops.shrink().map(move |ops| Case { ops, ..case.clone() }))
     }
 }
 
@@ -138,11 +125,7 @@ fn bounds(a: Vec<u8>, b: Vec<u8>, kind: u8) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) 
 
 fn within(model: &Model, bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Vec<(Vec<u8>, Vec<u8>)> {
     use std::ops::RangeBounds;
-    model
-        .iter()
-        .filter(|(k, _)| bounds.contains(*k))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    model.iter().filter(|(k, _)| bounds.contains(*k)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
@@ -168,27 +151,18 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
             let there = store.tree_mut().remove(&key(*k)).unwrap();
             assert_eq!(there, model.remove(&key(*k)).is_some());
         }
-        Op::Take(k) => assert_eq!(
-            store.tree_mut().take(&key(*k)).unwrap(),
-            model.remove(&key(*k))
-        ),
+        Op::Take(k) => assert_eq!(store.tree_mut().take(&key(*k)).unwrap(), model.remove(&key(*k))),
         Op::PopFirst => assert_eq!(store.tree_mut().pop_first().unwrap(), model.pop_first()),
         Op::PopLast => assert_eq!(store.tree_mut().pop_last().unwrap(), model.pop_last()),
         Op::Ascending(from, count) => {
             for n in 0..u16::from(*count) {
-                store
-                    .tree_mut()
-                    .insert(&key(from.wrapping_add(n)), &value(n))
-                    .unwrap();
+                store.tree_mut().insert(&key(from.wrapping_add(n)), &value(n)).unwrap();
                 model.insert(key(from.wrapping_add(n)), value(n));
             }
         }
         Op::Descending(from, count) => {
             for n in 0..u16::from(*count) {
-                store
-                    .tree_mut()
-                    .insert(&key(from.wrapping_sub(n)), &value(n))
-                    .unwrap();
+                store.tree_mut().insert(&key(from.wrapping_sub(n)), &value(n)).unwrap();
                 model.insert(key(from.wrapping_sub(n)), value(n));
             }
         }
@@ -205,10 +179,7 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
         Op::RemoveRange(a, b, kind) => {
             let bounds = bounds(key(*a), key(*b), *kind);
             let gone = within(model, &bounds);
-            assert_eq!(
-                store.tree_mut().remove_range(bounds).unwrap(),
-                gone.len() as u64
-            );
+            assert_eq!(store.tree_mut().remove_range(bounds).unwrap(), gone.len() as u64);
             for (key, _) in gone {
                 model.remove(&key);
             }
@@ -220,25 +191,13 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
         Op::Get(k) => {
             let expected = model.get(&key(*k)).map(Vec::as_slice);
             assert_eq!(store.tree().get(&key(*k)).unwrap(), expected);
-            assert_eq!(
-                store.tree().contains_key(&key(*k)).unwrap(),
-                expected.is_some()
-            );
+            assert_eq!(store.tree().contains_key(&key(*k)).unwrap(), expected.is_some());
             assert_eq!(store.tree().is_empty().unwrap(), model.is_empty());
             let ends = (store.tree().first().unwrap(), store.tree().last().unwrap());
-            assert_eq!(
-                ends.0.map(|(k, v)| (k.into_vec(), v.to_vec())),
-                model.clone().pop_first()
-            );
-            assert_eq!(
-                ends.1.map(|(k, v)| (k.into_vec(), v.to_vec())),
-                model.clone().pop_last()
-            );
+            assert_eq!(ends.0.map(|(k, v)| (k.into_vec(), v.to_vec())), model.clone().pop_first());
+            assert_eq!(ends.1.map(|(k, v)| (k.into_vec(), v.to_vec())), model.clone().pop_last());
             if let Some(at) = store.tree().locate(&key(*k)).unwrap() {
-                assert_eq!(
-                    Some(&store.pages.page(at.page).unwrap()[at.start..at.end]),
-                    expected
-                );
+                assert_eq!(Some(&store.pages.page(at.page).unwrap()[at.start..at.end]), expected);
             }
         }
         Op::Walk(a, b, kind, turns) => {
@@ -257,42 +216,21 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
                     _ => step % 50 < 25,
                 };
                 let want = if back { left.next_back() } else { left.next() };
-                let got = if back {
-                    range.next_back()
-                } else {
-                    range.next()
-                };
+                let got = if back { range.next_back() } else { range.next() };
                 let got = got.map(Result::unwrap);
                 assert_eq!(got.map(|(k, v)| (k.into_vec(), v.to_vec())), want.cloned());
                 let pages = &store.pages;
-                let located = if back {
-                    cursor.next_back(pages)
-                } else {
-                    cursor.next(pages)
-                }
-                .unwrap();
-                let located = located.map(|(k, at)| {
-                    (
-                        k.into_vec(),
-                        pages.page(at.page).unwrap()[at.start..at.end].to_vec(),
-                    )
-                });
+                let located = if back { cursor.next_back(pages) } else { cursor.next(pages) }.unwrap();
+                let located =
+                    located.map(|(k, at)| (k.into_vec(), pages.page(at.page).unwrap()[at.start..at.end].to_vec()));
                 assert_eq!(located.as_ref(), want);
             }
         }
         Op::Prefix(k) => {
             let mut prefix = key(*k);
             prefix.truncate(prefix.len() / 2 + 1);
-            let expected: Vec<_> = model
-                .keys()
-                .filter(|key| key.starts_with(&prefix))
-                .collect();
-            let got: Vec<_> = store
-                .tree()
-                .prefix(&prefix)
-                .unwrap()
-                .map(|entry| entry.unwrap().0)
-                .collect();
+            let expected: Vec<_> = model.keys().filter(|key| key.starts_with(&prefix)).collect();
+            let got: Vec<_> = store.tree().prefix(&prefix).unwrap().map(|entry| entry.unwrap().0).collect();
             assert!(got.len() == expected.len() && got.iter().zip(expected).all(|(a, b)| a == b));
         }
     }
@@ -312,15 +250,8 @@ fn agrees(case: Case) -> bool {
 
 #[test]
 fn agrees_with_a_btree_map() {
-    let tests = std::env::var("PENTIMENTO_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(300);
-    QuickCheck::new()
-        .rng(Gen::new(120))
-        .tests(tests)
-        .max_tests(tests * 2)
-        .quickcheck(agrees as fn(Case) -> bool);
+    let tests = std::env::var("PENTIMENTO_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    QuickCheck::new().rng(Gen::new(120)).tests(tests).max_tests(tests * 2).quickcheck(agrees as fn(Case) -> bool);
 }
 
 /// Checks after every single operation, which finds damage where it arises.
@@ -335,9 +266,5 @@ fn is_sound_after_each_operation() {
         }
         true
     }
-    QuickCheck::new()
-        .rng(Gen::new(60))
-        .tests(100)
-        .max_tests(200)
-        .quickcheck(sound as fn(Case) -> bool);
+    QuickCheck::new().rng(Gen::new(60)).tests(100).max_tests(200).quickcheck(sound as fn(Case) -> bool);
 }

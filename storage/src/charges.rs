@@ -85,7 +85,6 @@ impl<T: Charged> Charges<T> {
     /// Charges an item to `pin`. `pins` (ascending) tells which pins are older than its birth.
     pub fn charge(&mut self, pin: Timestamp, item: T, pins: &[Timestamp]) {
         let birth = item.birth();
-        debug_assert!(birth <= pin);
         let older =
             pins.partition_point(|pin| *pin < birth).checked_sub(1).map_or(Timestamp::ZERO, |index| pins[index]);
         let account = self.account(pin);

@@ -1,7 +1,9 @@
 //! Checkpoints: making one timestamp's whole state durable in the medium itself, beside readers and writers.
 //!
 //! The order, and what a crash after each step leaves:
-//! 1. Under the writer's turn: C = the newest installed timestamp, pinned. (The previous checkpoint.)
+//! 1. C = the newest installed timestamp, pinned in the same step in which nothing can be installed or published. The writer's turn is
+//!    not needed: of a commit that is being installed meanwhile no version is older than C, and what it supersedes is in the history. (The
+//!    previous checkpoint.)
 //! 2. Each version newest at C that has no slots gets some, and is written; neighbours in a tree's order of page numbers. (The previous
 //!    checkpoint, which needs none of these slots: it is a pin.)
 //! 3. The table pages that changed since the previous checkpoint are written to slots of their own, up to a new root. (The same.)
@@ -95,39 +97,30 @@ impl Store {
         Ok(())
     }
 
-    /// Step 1. The turn comes first, then the checkpoint: whoever holds the turn must never wait for one that waits for the turn.
+    /// Step 1. One checkpoint at a time; writers are not waited for.
     fn begin_checkpoint(self: &Arc<Self>) -> Result<Result<Checkpoint, Timestamp>> {
-        loop {
-            {
-                let mut running = self.checkpointing.lock();
-                while *running {
-                    self.checkpoint_ended.wait(&mut running);
-                }
-            }
-            self.check_writable()?;
-            let Some(_turn) = self.take_turn(Patience::Forever) else { continue };
-            let mut running = self.checkpointing.lock();
-            if *running {
-                continue;
-            }
-            self.check_writable()?;
-            let (at, previous) = (self.installed(), self.pins.durable.get().unwrap_or_default());
-            if at == previous {
-                return Ok(Err(at));
-            }
-            *running = true;
-            self.pins.running.set(Some(at));
-            return Ok(Ok(Checkpoint {
-                pin: Some(self.pin_at(at, ReaderKind::Checkpoint)),
-                at,
-                previous,
-                pages: self.ids.lock().next,
-                store: self.clone(),
-                settling: Vec::new(),
-                changes: Vec::new(),
-                taken: Vec::new(),
-            }));
+        let mut running = self.checkpointing.lock();
+        while *running {
+            self.checkpoint_ended.wait(&mut running);
         }
+        self.check_writable()?;
+        let previous = self.pins.durable.get().unwrap_or_default();
+        if self.installed() == previous {
+            return Ok(Err(previous));
+        }
+        *running = true;
+        let at = self.clock.pin_installed(|at| self.pins.running.set(Some(at)));
+        Ok(Ok(Checkpoint {
+            pin: Some(self.pin_at(at, ReaderKind::Checkpoint)),
+            at,
+            previous,
+            // Numbers taken by a transaction that is still open may be among these; they are not in use at C.
+            pages: self.ids.lock().next,
+            store: self.clone(),
+            settling: Vec::new(),
+            changes: Vec::new(),
+            taken: Vec::new(),
+        }))
     }
 
     /// Cuts the free tail off the file, if it is long enough.

@@ -5,6 +5,7 @@
 //! Nothing here can fail: whatever can was done before.
 
 use crate::place::Place;
+use crate::planted::Bug;
 use crate::reclaim::Superseded;
 use crate::store::Store;
 use crate::sync::Ordering;
@@ -31,12 +32,20 @@ impl WriteSet {
         let mut superseded = Vec::with_capacity(pages.len());
         let mut freed = Vec::new();
         let versions = pages.len() as u64;
+        let planted = store.options.has(Bug::PublishBeforeInstall);
+        if planted {
+            store.clock.install(at, false);
+        }
         for (id, private) in pages {
+            if planted {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
             store.install_page(id, private, at, &mut superseded, &mut freed);
         }
         // Page numbers may be reused at once: older timestamps find the old page in the history.
         store.ids.lock().free.append(&mut freed);
-        store.clock.install(at, strict && !store.is_in_memory());
+        let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
+        store.clock.install(at, strict);
         store.counters.commits.fetch_add(1, Ordering::Relaxed);
         store.counters.versions_installed.fetch_add(versions, Ordering::Relaxed);
         drop(self);

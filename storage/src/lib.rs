@@ -24,6 +24,7 @@ mod medium;
 mod meta;
 mod pins;
 mod place;
+mod planted;
 mod publication;
 mod read;
 mod reclaim;
@@ -46,6 +47,8 @@ pub use medium::{FileMedium, Medium, MemoryMedium, SEGMENT_BYTES};
 pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
 pub use pins::{ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
+#[doc(hidden)]
+pub use planted::Bug;
 pub use read::Pin;
 pub use reclaim::Progress;
 pub use stats::{Held, Stats};

@@ -78,6 +78,15 @@ impl Publication {
         self.published.fetch_max(limit, Ordering::SeqCst);
     }
 
+    /// The newest installed timestamp, which `pin` is told while nothing can be installed or published: so no version that it needs
+    /// can be given back before the pin is known.
+    pub fn pin_installed(&self, pin: impl FnOnce(Timestamp)) -> Timestamp {
+        let _state = self.state.lock();
+        let at = self.installed();
+        pin(at);
+        at
+    }
+
     /// Publishes nothing more, ever.
     pub fn stop(&self) {
         self.state.lock().stopped = true;

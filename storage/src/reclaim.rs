@@ -12,6 +12,7 @@ use crate::charges::{Balance, Charged, Charges};
 use crate::history::Version;
 use crate::layout::Run;
 use crate::place::Place;
+use crate::planted::Bug;
 use crate::store::Store;
 use crate::sync::Ordering;
 use crate::{PageId, Timestamp};
@@ -135,11 +136,14 @@ impl Reclaimer {
     fn look(&mut self, store: &Store) {
         self.readers.clear();
         store.registry.scan(&mut self.readers);
+        if store.options.has(Bug::ForgetReaders) {
+            self.readers.clear();
+        }
         self.readers.sort_unstable();
         self.readers.dedup();
         self.pins.clear();
         self.pins.extend_from_slice(&self.readers);
-        self.pins.extend(store.pins.durable.get());
+        self.pins.extend(store.pins.durable.get().filter(|_| !store.options.has(Bug::ForgetCheckpoint)));
         self.pins.extend(store.pins.running.get());
         self.pins.sort_unstable();
         self.pins.dedup();
@@ -175,9 +179,13 @@ impl Reclaimer {
 
     fn judge(&mut self, store: &Store, mut superseded: Superseded) {
         let Superseded { id, birth, end, .. } = superseded;
-        match Charges::<Superseded>::newest_needing(&self.pins, birth, end) {
+        let needed_from = if store.options.has(Bug::KeepWhateverIsOlder) { Timestamp::ZERO } else { birth };
+        match Charges::<Superseded>::newest_needing(&self.pins, needed_from, end) {
             Some(pin) => {
                 let place = store.history.get(id, birth).map_or(Place::NOWHERE, |version| version.place);
+                if store.options.has(Bug::ReuseRetainedSlots) && place.is_medium() {
+                    store.run_of(place).into_iter().for_each(|run| store.slots.lock().release(run));
+                }
                 superseded.bytes = self.bytes_of(store, place);
                 // The running checkpoint will settle what it needs; whatever else needs a frame is a snapshot, until it goes.
                 if place.is_frame() && store.pins.running.get() != Some(pin) {
@@ -227,7 +235,7 @@ impl Reclaimer {
             }
         }
         self.free_items -= freed;
-        if !runs.is_empty() {
+        if !runs.is_empty() && !store.options.has(Bug::LeakSlots) {
             let slots = runs.iter().map(|run| run.slots).sum();
             store.counters.slots_retained.fetch_sub(slots, Ordering::Relaxed);
             let mut slots = store.slots.lock();

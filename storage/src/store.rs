@@ -20,6 +20,7 @@ use crate::medium::Medium;
 use crate::meta::{META_BYTES, META_OFFSETS, META_SLOTS, Meta, USER_BYTES};
 use crate::pins::{ReaderKind, Registry};
 use crate::place::Place;
+use crate::planted::Bug;
 use crate::publication::Publication;
 use crate::reclaim::Reclaimer;
 use crate::slots::Slots;
@@ -45,6 +46,10 @@ pub struct Options {
     pub spill: usize,
     /// Nothing is ever written.
     pub read_only: bool,
+    /// A law to break, for tests of the laws.
+    #[cfg(feature = "planted-bugs")]
+    #[doc(hidden)]
+    pub planted: Option<Bug>,
 }
 
 impl Default for Options {
@@ -55,11 +60,25 @@ impl Default for Options {
             frames_hard: 192 << 20,
             spill: 256 << 20,
             read_only: false,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 }
 
 impl Options {
+    /// Whether a test has planted this bug.
+    #[inline(always)]
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        #[cfg(feature = "planted-bugs")]
+        return self.planted == Some(bug);
+        #[cfg(not(feature = "planted-bugs"))]
+        {
+            let _ = bug;
+            false
+        }
+    }
+
     fn check(&self) -> Result<()> {
         if !self.page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&self.page_size) {
             return Err(Error::InvalidOption {

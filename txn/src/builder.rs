@@ -68,6 +68,14 @@ impl Builder {
         self
     }
 
+    /// Breaks a law of the engine, to see that a test notices.
+    #[cfg(feature = "planted-bugs")]
+    #[doc(hidden)]
+    pub fn plant(mut self, bug: Option<crate::Bug>) -> Builder {
+        self.options.planted = bug;
+        self
+    }
+
     /// Opens the store in a file. It is created if it is missing, unless it is to be read only.
     ///
     /// # Errors

@@ -23,6 +23,9 @@ pub use error::{Error, Result};
 pub use owned::OwnedRange;
 pub use pages::TxnPages;
 pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
+#[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
+pub use pentimento_storage::Bug;
 pub use pentimento_storage::{
     DEFAULT_PAGE_SIZE, FileMedium, Held, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderInfo,
     ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,

@@ -32,9 +32,7 @@ impl Store {
     /// Proves that the tree is sound, that no page leaks, and that no node is larger than it must be.
     pub fn check(&self, capacity: usize) -> Census {
         let mut findings = Vec::new();
-        let census = check(&self.pages, self.root, &mut |finding| {
-            findings.push(finding.to_string())
-        });
+        let census = check(&self.pages, self.root, &mut |finding| findings.push(finding.to_string()));
         assert!(findings.is_empty(), "{findings:#?}");
         assert_eq!(census.pages.len(), self.pages.live(), "pages leak");
         assert_eq!(census.single_child_branches, 0);
@@ -43,11 +41,7 @@ impl Store {
             let body = self.pages.page(*page).unwrap();
             if let PageSummary::Node { level, entries, .. } = summarize_page(body) {
                 let divisible = entries.len() >= if level == 0 { 2 } else { 3 };
-                assert!(
-                    body.len() <= capacity || !divisible,
-                    "page {page} has {} bytes",
-                    body.len()
-                );
+                assert!(body.len() <= capacity || !divisible, "page {page} has {} bytes", body.len());
             }
         }
         census
@@ -57,19 +51,8 @@ impl Store {
     pub fn compare(&self, model: &Model) {
         let forward: Vec<_> = self.tree().iter().unwrap().map(Result::unwrap).collect();
         assert_eq!(forward.len(), model.len());
-        assert!(
-            forward
-                .iter()
-                .zip(model)
-                .all(|((k, v), (mk, mv))| k == mk && *v == mv.as_slice())
-        );
-        let mut backward: Vec<_> = self
-            .tree()
-            .iter()
-            .unwrap()
-            .rev()
-            .map(Result::unwrap)
-            .collect();
+        assert!(forward.iter().zip(model).all(|((k, v), (mk, mv))| k == mk && *v == mv.as_slice()));
+        let mut backward: Vec<_> = self.tree().iter().unwrap().rev().map(Result::unwrap).collect();
         backward.reverse();
         assert!(forward == backward);
         for (key, value) in model {

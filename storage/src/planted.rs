@@ -1,0 +1,28 @@
+//! Bugs to plant, so that the tests of the laws can show that they would notice.
+//!
+//! A harness that has never caught a fault proves nothing. With the feature `planted-bugs`, which only tests switch on, a store can be told to
+//! break one law; without it every question here is answered "no" at compile time.
+
+/// One way to break a law.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bug {
+    /// Law 1: the slots of a version that a snapshot retains count as free.
+    ReuseRetainedSlots,
+    /// Law 2: a version is kept while any pin is older than its end.
+    KeepWhateverIsOlder,
+    /// Law 2: reclamation does not look at the registrations.
+    ForgetReaders,
+    /// Law 3: slots that are given back are not.
+    LeakSlots,
+    /// Law 4: the durable checkpoint is not a pin.
+    ForgetCheckpoint,
+    /// Law 5: a timestamp is published before its versions are installed.
+    PublishBeforeInstall,
+    /// Law 6: a commit is published before it is durable.
+    PublishBeforeDurable,
+    /// Law 7: taking a snapshot waits for the writer.
+    ReadersTakeTheTurn,
+    /// Law 8: what comes from disk is not checked.
+    SkipVerification,
+}
