@@ -43,7 +43,7 @@ pub use check::{Finding, Summary};
 pub use error::{Error, Result};
 pub use ids::{PageId, Timestamp};
 pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};
-pub use medium::{FileMedium, Medium, MemoryMedium, SEGMENT_BYTES};
+pub use medium::{FileLogs, FileMedium, Log, Logs, Medium, MemoryMedium, SEGMENT_BYTES};
 pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
 pub use pins::{ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;

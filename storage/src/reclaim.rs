@@ -230,7 +230,7 @@ impl Reclaimer {
                 // SAFETY: the version was superseded before every registration that can still look for it, and no pin lies in its life: no
                 // reader can find it, and those that could have found it are gone. It is out of the history, so this is the only release.
                 unsafe { store.release_frame(place) };
-            } else if place.is_medium() {
+            } else if place.is_medium() && !store.options.has(Bug::ReuseRetainedSlots) {
                 runs.push(store.run_of(place).expect("a version's place lies in the medium"));
             }
         }

@@ -27,8 +27,8 @@ pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
 #[doc(hidden)]
 pub use pentimento_storage::Bug;
 pub use pentimento_storage::{
-    DEFAULT_PAGE_SIZE, FileMedium, Held, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderInfo,
-    ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
+    DEFAULT_PAGE_SIZE, FileLogs, FileMedium, Held, Log, Logs, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium,
+    Progress, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
 };
 pub use snapshot::{Range, Snapshot, Tree};
 pub use tree_mut::{TreeMut, TxnRange};

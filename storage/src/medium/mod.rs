@@ -5,9 +5,11 @@
 //! Nothing else in the engine knows about files.
 
 mod file;
+mod logs;
 mod memory;
 
 pub use file::FileMedium;
+pub use logs::{FileLogs, Log, Logs};
 pub use memory::MemoryMedium;
 
 use std::io;
