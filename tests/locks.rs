@@ -9,6 +9,7 @@ use common::assert_clean;
 use pentimento::{Builder, Database, Error};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Names the file to the other process.
 const PATH_VARIABLE: &str = "PENTIMENTO_TEST_LOCKED_PATH";
@@ -29,6 +30,12 @@ fn assert_locked(builder: Builder, path: &Path) {
     }
 }
 
+/// One test at a time: a process that is just being started holds what was open in this one, locks too, until it runs its own program.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn store() -> (tempfile::TempDir, PathBuf, Database) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("locked.pent");
@@ -41,6 +48,7 @@ fn store() -> (tempfile::TempDir, PathBuf, Database) {
 
 #[test]
 fn one_writes_alone_and_many_read() {
+    let _alone = alone();
     let (_dir, path, db) = store();
     assert_locked(Builder::default(), &path);
     assert_locked(read_only(), &path);
@@ -68,6 +76,7 @@ fn one_writes_alone_and_many_read() {
 
 #[test]
 fn reading_only_leaves_the_file_as_it_is() {
+    let _alone = alone();
     let (_dir, path, db) = store();
     // A copy of a store that was never closed, so that there would be something to tidy up.
     let unclean = path.with_extension("copy");
@@ -93,6 +102,7 @@ fn reading_only_leaves_the_file_as_it_is() {
 
 #[test]
 fn whatever_still_reads_keeps_the_file_locked() {
+    let _alone = alone();
     let (_dir, path, db) = store();
     let snapshot = db.snapshot().unwrap();
     db.close().unwrap();
@@ -112,6 +122,7 @@ fn whatever_still_reads_keeps_the_file_locked() {
 
 #[test]
 fn another_process_finds_it_locked() {
+    let _alone = alone();
     let (_dir, path, db) = store();
     let ask = |name: &str| {
         let program = std::env::current_exe().unwrap();
