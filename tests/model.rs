@@ -27,7 +27,7 @@ const SNAPSHOTS: usize = 12;
 
 /// What outlives the snapshot that it came from, with what it must tell.
 enum Kept {
-    Range(OwnedRange, Vec<(Vec<u8>, Vec<u8>)>, u64),
+    Range(Box<OwnedRange>, Vec<(Vec<u8>, Vec<u8>)>, u64),
     Value(Bytes, Vec<u8>),
 }
 
@@ -143,7 +143,7 @@ impl World {
             let bounds = steps::bounds(which, start, end, kind);
             let expected = apply::within(entries, &bounds);
             let expected = expected.into_iter().map(|(k, v)| (k.to_vec(), v.to_vec())).collect();
-            self.kept.push(Kept::Range(tree.range_owned(bounds), expected, u64::from(start) * 0x5DEE_CE66D));
+            self.kept.push(Kept::Range(Box::new(tree.range_owned(bounds)), expected, u64::from(start) * 0x5DEE_CE66D));
         } else if let Some((key, value)) = entries.iter().nth(usize::from(start) % entries.len().max(1)) {
             let found = tree.get_bytes(key).unwrap().expect("the model has the key");
             assert_eq!(tree.get(key).unwrap(), Some(found.as_ref()));
