@@ -127,6 +127,7 @@ impl Bench {
         // Versions stay where they are until they are changed; when they are, they move towards the start of the file.
         // Durable commits, so that no more is under way at the end than one of them: a free tail below a MiB is not cut.
         self.overwrite(ROUNDS, Durability::Sync, Order::ByKey);
+        self.db.checkpoint().unwrap();
         self.show(&format!("{what}: snapshots gone, overwritten once more"));
         assert!(self.ratio() < 1.3, "the file has {:.2} times its loaded size though nobody reads", self.ratio());
         assert_clean(&self.db);

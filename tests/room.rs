@@ -148,7 +148,7 @@ fn spilled_versions_supersede_each_other_beside_checkpoints() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("spilled.pent");
     let db = Database::builder().page_size(4096).spill_limit(16 << 10).open(&path).unwrap();
-    let rounds = 40 * cases(1);
+    let rounds = 120 * cases(1);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let checkpoints = scope.spawn(|| {
