@@ -235,10 +235,12 @@ impl WriteSet {
         let update = checkpoint.write_table()?;
         store.sync()?;
         let superseded = self.install_pages(|at| store.clock.install_unjournaled(at));
+        let count = superseded.len();
+        store.reclaimer.lock().add(superseded);
         checkpoint.make_durable(update)?;
         checkpoint.finish(started);
         drop(self);
-        store.add_superseded(superseded);
+        store.reclaim_after(count);
         store.cut_tail(CUT_SLOTS)?;
         Ok(target)
     }
@@ -305,8 +307,8 @@ impl Checkpoint {
             let run = Run { start: u64::from(owner.0), slots: 0 };
             self.settling.push(Settling { id, birth, frame: place, run, crc: 0 });
         } else {
-            let spilled = store.spilled.lock().get(&id).copied();
-            let (_, crc) = spilled.filter(|(at, _)| *at == birth).expect("a version in slots is older, or spilled");
+            let spilled = store.spilled.lock().get(&(id, birth)).copied();
+            let crc = spilled.expect("a version in slots is older, or spilled");
             let run = store.run_of(place).expect("a version's place lies in the medium");
             self.changes.push(Change { id, entry: DiskEntry::Version { run, birth, crc } });
         }
@@ -395,7 +397,7 @@ impl Checkpoint {
             let mut slots = store.slots.lock();
             replaced.into_iter().for_each(|run| slots.release(run));
         }
-        store.spilled.lock().retain(|_, (birth, _)| *birth > self.target);
+        store.spilled.lock().retain(|(_, birth), _| *birth > self.target);
         store.clock.durable_up_to(self.target);
         Ok(())
     }

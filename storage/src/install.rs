@@ -30,8 +30,11 @@ impl WriteSet {
         let (store, at) = (self.store().clone(), self.birth());
         let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
         let superseded = self.install_pages(|at| store.clock.install(at, strict));
+        let count = superseded.len();
+        // Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
+        store.reclaimer.lock().add(superseded);
         drop(self);
-        store.add_superseded(superseded);
+        store.reclaim_after(count);
         at
     }
 
@@ -65,11 +68,10 @@ impl WriteSet {
 }
 
 impl Store {
-    /// Hands over to reclamation what a commit superseded, and does a bounded amount of it.
-    pub(crate) fn add_superseded(&self, superseded: Vec<Superseded>) {
-        let budget = RECLAIM_BUDGET + 2 * superseded.len();
+    /// A bounded amount of reclamation, after a commit that superseded so many versions.
+    pub(crate) fn reclaim_after(&self, superseded: usize) {
+        let budget = RECLAIM_BUDGET + 2 * superseded;
         let mut reclaimer = self.reclaimer.lock();
-        reclaimer.add(superseded);
         if reclaimer.is_due(self) {
             reclaimer.pass(self, budget);
         }
@@ -90,7 +92,7 @@ impl Store {
                 self.frames.hand_over(frame, len)
             }
             State::Spilled { place, crc, .. } => {
-                self.spilled.lock().insert(id, (at, crc));
+                self.spilled.lock().insert((id, at), crc);
                 place
             }
             State::Register(value) => Place::immediate(value),

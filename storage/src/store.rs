@@ -14,7 +14,7 @@
 //! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
 
 use crate::frame::FramePool;
-use crate::history::{History, PageMap};
+use crate::history::History;
 use crate::layout::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 use crate::medium::Medium;
 use crate::meta::{META_BYTES, META_OFFSETS, META_SLOTS, Meta, USER_BYTES};
@@ -26,10 +26,11 @@ use crate::reclaim::Reclaimer;
 use crate::slots::Slots;
 use crate::stats::Counters;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, RwLock};
-use crate::table::PageTable;
+use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
 use crate::table_page::{DiskEntry, DurableTable, TableRef};
 use crate::turn::{Patience, Turn};
 use crate::{Error, PageId, Result, Timestamp};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// How a store behaves. Sizes are in bytes.
@@ -151,7 +152,7 @@ pub struct Store {
     pub(crate) pins: CheckpointPins,
     pub(crate) meta: Mutex<MetaState>,
     /// Checksums of versions that spilled and are not in a durable table yet, with their births.
-    pub(crate) spilled: Mutex<PageMap<(Timestamp, u32)>>,
+    pub(crate) spilled: Mutex<HashMap<(PageId, Timestamp), u32>>,
     pub(crate) checkpointing: Mutex<bool>,
     pub(crate) checkpoint_ended: Condvar,
     pub(crate) counters: Counters,
@@ -236,6 +237,15 @@ impl Store {
         let store_slots = medium.len() / SLOT_BYTES as u64;
         let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp };
         let mut used = vec![Run { start: 0, slots: META_SLOTS }];
+        // A count from disk is not believed before memory is reserved for it: each table page takes a slot.
+        if u64::from(meta.pages.div_ceil(ENTRIES_PER_TABLE_PAGE as u32)) > store_slots {
+            return Err(Error::Damaged {
+                structure: "meta slot",
+                page: None,
+                slot: Some(META_OFFSETS[meta.slot()] / SLOT_BYTES as u64),
+                what: format!("it counts {} pages, more than the file has room for", meta.pages),
+            });
+        }
         let mut found = Vec::with_capacity(meta.pages as usize);
         let durable = DurableTable::load(medium.as_ref(), meta.pages, meta.levels, root, |id, entry| {
             check_entry(id, entry, meta.timestamp, medium.as_ref())?;

@@ -112,7 +112,7 @@ impl<'t> TreeMut<'t> {
             if was_there {
                 redo.remove(key.as_ref());
             }
-            *len -= u64::from(was_there);
+            *len = less(*len, u64::from(was_there))?;
             Ok(was_there)
         })
     }
@@ -127,7 +127,7 @@ impl<'t> TreeMut<'t> {
             if old.is_some() {
                 redo.remove(key.as_ref());
             }
-            *len -= u64::from(old.is_some());
+            *len = less(*len, u64::from(old.is_some()))?;
             Ok(old)
         })
     }
@@ -142,7 +142,7 @@ impl<'t> TreeMut<'t> {
             if let Some((key, _)) = &entry {
                 redo.remove(key);
             }
-            *len -= u64::from(entry.is_some());
+            *len = less(*len, u64::from(entry.is_some()))?;
             Ok(entry)
         })
     }
@@ -157,7 +157,7 @@ impl<'t> TreeMut<'t> {
             if let Some((key, _)) = &entry {
                 redo.remove(key);
             }
-            *len -= u64::from(entry.is_some());
+            *len = less(*len, u64::from(entry.is_some()))?;
             Ok(entry)
         })
     }
@@ -170,7 +170,7 @@ impl<'t> TreeMut<'t> {
         self.change(|tree, len, redo| {
             redo.remove_range(&bounds);
             let removed = tree.remove_range(bounds)?;
-            *len = len.saturating_sub(removed);
+            *len = less(*len, removed)?;
             Ok(removed)
         })
     }
@@ -277,6 +277,11 @@ impl<'t> TreeMut<'t> {
     pub fn is_empty(&self) -> bool {
         self.open.len == 0
     }
+}
+
+/// The number of entries after some were removed.
+fn less(len: u64, removed: u64) -> Result<u64> {
+    len.checked_sub(removed).ok_or_else(|| Error::damaged("tree", "it has more entries than its register counts"))
 }
 
 impl fmt::Debug for TreeMut<'_> {
