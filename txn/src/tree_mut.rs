@@ -12,7 +12,6 @@ pub type TxnRange<'t> = btree::Range<'t, TxnPages>;
 
 /// A tree in a write transaction: an ordered map from byte strings to byte strings. Reads see the transaction's own changes.
 pub struct TreeMut<'t> {
-    name: &'t str,
     pages: &'t mut TxnPages,
     open: &'t mut OpenTree,
     redo: &'t mut Redo,
@@ -21,13 +20,12 @@ pub struct TreeMut<'t> {
 
 impl<'t> TreeMut<'t> {
     pub(crate) fn new(
-        name: &'t str,
         pages: &'t mut TxnPages,
         open: &'t mut OpenTree,
         redo: &'t mut Redo,
         incomplete: &'t mut bool,
     ) -> TreeMut<'t> {
-        TreeMut { name, pages, open, redo, incomplete }
+        TreeMut { pages, open, redo, incomplete }
     }
 
     fn map(&self) -> btree::Tree<'_, TxnPages> {
@@ -40,7 +38,7 @@ impl<'t> TreeMut<'t> {
         work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
     ) -> Result<T> {
         self.redo.finish_reserved(self.pages)?;
-        self.redo.enter(self.name);
+        self.redo.enter(&self.open.name);
         let mut len = self.open.len;
         let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
         let result = work(&mut tree, &mut len, self.redo);

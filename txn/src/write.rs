@@ -21,8 +21,9 @@ use std::sync::atomic::Ordering;
 const DROP_AT_ONCE: usize = 256;
 
 /// A tree that the transaction has met.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenTree {
+    pub name: Arc<str>,
     pub record: TreeRecord,
     pub len: u64,
     /// Whether `len` differs from the register.
@@ -99,27 +100,32 @@ impl WriteTransaction {
         Ok(())
     }
 
+    /// Whether there is a tree of this name; if so it is among `trees` then.
+    fn meet(&mut self, name: &str) -> Result<bool> {
+        Ok(self.trees.contains_key(name) || self.record(name)?.is_some())
+    }
+
     fn record(&mut self, name: &str) -> Result<Option<OpenTree>> {
         if let Some(open) = self.trees.get(name) {
-            return Ok(Some(*open));
+            return Ok(Some(open.clone()));
         }
         let Some(record) = catalog::find(&self.pages, name)? else { return Ok(None) };
-        let open = OpenTree { record, len: self.pages.0.register(record.counter)?, is_stale: false };
-        self.trees.insert(name.to_owned(), open);
+        let open = OpenTree { name: name.into(), record, len: self.pages.0.register(record.counter)?, is_stale: false };
+        self.trees.insert(name.to_owned(), open.clone());
         Ok(Some(open))
     }
 
-    fn open<'t>(&'t mut self, name: &'t str) -> TreeMut<'t> {
+    fn open(&mut self, name: &str) -> TreeMut<'_> {
         let open = self.trees.get_mut(name).expect("the tree was met before");
-        TreeMut::new(name, &mut self.pages, open, &mut self.redo, &mut self.incomplete)
+        TreeMut::new(&mut self.pages, open, &mut self.redo, &mut self.incomplete)
     }
 
     /// The tree of this name, made if it is missing. Drop the handle to open another tree; opening one again costs a look into a small map.
     ///
     /// # Errors
     /// [`Error::InvalidTreeName`], or when the store is damaged.
-    pub fn tree<'t>(&'t mut self, name: &'t str) -> Result<TreeMut<'t>> {
-        if self.record(name)?.is_none() {
+    pub fn tree(&mut self, name: &str) -> Result<TreeMut<'_>> {
+        if !self.meet(name)? {
             catalog::check_name(name)?;
             self.attempt(|txn| {
                 let root = btree::create(&mut txn.pages)?;
@@ -127,7 +133,7 @@ impl WriteTransaction {
                 let record = TreeRecord { root, counter };
                 txn.redo.enter(name);
                 catalog::put(&mut txn.pages, name, record)?;
-                txn.trees.insert(name.to_owned(), OpenTree { record, len: 0, is_stale: false });
+                txn.trees.insert(name.to_owned(), OpenTree { name: name.into(), record, len: 0, is_stale: false });
                 Ok(())
             })?;
         }
@@ -138,8 +144,8 @@ impl WriteTransaction {
     ///
     /// # Errors
     /// [`Error::NoSuchTree`], or when the store is damaged.
-    pub fn existing_tree<'t>(&'t mut self, name: &'t str) -> Result<TreeMut<'t>> {
-        if self.record(name)?.is_none() {
+    pub fn existing_tree(&mut self, name: &str) -> Result<TreeMut<'_>> {
+        if !self.meet(name)? {
             return Err(Error::NoSuchTree { name: name.to_owned() });
         }
         Ok(self.open(name))
@@ -197,7 +203,7 @@ impl WriteTransaction {
             txn.redo.rename_tree(from, to);
             catalog::put(&mut txn.pages, to, open.record)?;
             txn.trees.remove(from);
-            txn.trees.insert(to.to_owned(), open);
+            txn.trees.insert(to.to_owned(), OpenTree { name: to.into(), ..open });
             Ok(())
         })
     }
