@@ -60,6 +60,7 @@ impl Bench {
         // In one transaction and in order: the file is as small as it will ever be, which makes the test hard to pass.
         let numbers: Vec<u64> = (0..ENTRIES).collect();
         write(&db, &numbers, 0, Durability::Sync);
+        db.checkpoint().unwrap();
         db.maintain().unwrap();
         let loaded_bytes = file_len(&path);
         let live_versions = db.check().storage.pages.len() as u64;
