@@ -87,7 +87,7 @@ impl Store {
         }
         checkpoint.make_durable(update)?;
         let at = checkpoint.finish(started);
-        self.cut_tail(CUT_SLOTS)?;
+        self.cut_tail(CUT_SLOTS);
         Ok(at)
     }
 
@@ -126,15 +126,15 @@ impl Store {
         })
     }
 
-    /// Cuts the free tail off the file, if it has at least `least` slots.
-    fn cut_tail(&self, least: u64) -> Result<()> {
-        let medium = self.medium()?;
+    /// Cuts the free tail off the file, if it has at least `least` slots. A file that cannot be cut stays as long as it is: nothing is lost by that.
+    fn cut_tail(&self, least: u64) {
+        let Ok(medium) = self.medium() else { return };
         let mut slots = self.slots.lock();
-        if let Some(end) = slots.cut_at(least) {
-            medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("truncate", medium.path(), source))?;
+        if let Some(end) = slots.cut_at(least)
+            && medium.set_len(end * SLOT_BYTES as u64).is_ok()
+        {
             slots.cut(end);
         }
-        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
@@ -196,7 +196,7 @@ impl Store {
         }
         self.checkpoint()?;
         self.maintain();
-        self.cut_tail(1)?;
+        self.cut_tail(1);
         let Some(_turn) = self.take_turn(Patience::Forever) else { return Ok(()) };
         self.check_writable()?;
         self.write_both_metas(true)
@@ -220,13 +220,17 @@ impl WriteSet {
         checkpoint.collect(&self.pages);
         checkpoint.write_versions()?;
         for (&id, private) in &self.pages {
+            // As if this transaction had never had the page. But an earlier one of that number may have died since the previous checkpoint.
+            if private.fresh && matches!(private.state, State::Freed) {
+                checkpoint.collect_page(id);
+                continue;
+            }
             let entry = match private.state {
                 State::Spilled { place, crc } => {
                     let run = store.run_of(place).expect("what spilled lies in the medium");
                     DiskEntry::Version { run, birth: target, crc }
                 }
                 State::Register(value) => DiskEntry::Register { value, birth: target },
-                State::Freed if private.fresh => continue,
                 State::Freed => DiskEntry::Dead { since: target },
                 State::Frame { .. } => unreachable!("everything has spilled"),
             };
@@ -237,11 +241,13 @@ impl WriteSet {
         let superseded = self.install_pages(|at| store.clock.install_unjournaled(at));
         let count = superseded.len();
         store.reclaimer.lock().add(superseded);
-        checkpoint.make_durable(update)?;
+        checkpoint
+            .make_durable(update)
+            .map_err(|source| Error::OutcomeUnknown { at: target, source: Box::new(source) })?;
         checkpoint.finish(started);
         drop(self);
         store.reclaim_after(count);
-        store.cut_tail(CUT_SLOTS)?;
+        store.cut_tail(CUT_SLOTS);
         Ok(target)
     }
 }
@@ -430,8 +436,15 @@ impl Checkpoint {
         drop(self.pin.take());
         fence(Ordering::SeqCst);
         let retired = std::mem::take(&mut self.settling).into_iter().map(|settling| {
-            let superseded = store.history.get(settling.id, settling.birth);
-            (settling.frame, settling.birth, superseded.map_or(Timestamp::MAX, |version| version.end))
+            let Settling { id, birth, frame, .. } = settling;
+            let is_newest = store.table.entry(id).is_some_and(|entry| entry.load().1 == birth);
+            let end = match store.history.get(id, birth) {
+                Some(version) => version.end,
+                None if is_newest => Timestamp::MAX,
+                // Given back already: nobody can be reading it.
+                None => birth,
+            };
+            (frame, birth, end)
         });
         let mut reclaimer = store.reclaimer.lock();
         let budget = 64 + 2 * retired.len();
@@ -449,6 +462,11 @@ impl Drop for Checkpoint {
         }
         self.pin = None;
         if self.store.pins.running.get() == Some(self.at) {
+            let reclaimer = self.store.reclaimer.lock();
+            // What was superseded meanwhile will not be settled: from now on only snapshots keep it in memory.
+            for settling in &self.settling {
+                reclaimer.uncount_superseded(&self.store, settling.id, settling.birth);
+            }
             self.store.pins.running.set(None);
         }
         *self.store.checkpointing.lock() = false;

@@ -89,6 +89,14 @@ pub enum Error {
     /// An earlier failure of the medium leaves it unknown what is on the disk; readers go on, writers must open the store again.
     #[error("the store takes no more writes until it is opened again: {0}")]
     Poisoned(String),
+    /// A commit was installed, but what makes it durable failed: after a crash now it may be there or not.
+    #[error("it is unknown whether commit {at} would survive a crash: {source}")]
+    OutcomeUnknown {
+        /// The commit.
+        at: Timestamp,
+        /// What failed.
+        source: Box<Error>,
+    },
     /// All page numbers are in use.
     #[error("the store has no page number left (limit: 4,294,967,294 pages)")]
     OutOfPages,

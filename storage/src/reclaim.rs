@@ -202,6 +202,15 @@ impl Reclaimer {
         }
     }
 
+    /// If this version has been superseded and is in a frame, only snapshots keep it there from now on. A pin still retains it.
+    pub fn uncount_superseded(&self, store: &Store, id: PageId, birth: Timestamp) {
+        let place = store.history.get(id, birth).map(|version| version.place);
+        if let Some(place) = place.filter(|place| place.is_frame()) {
+            // SAFETY: the version is in the history, which only a reclaimer takes it out of: that is us.
+            unsafe { store.frames.uncount(place) };
+        }
+    }
+
     fn bytes_of(&self, store: &Store, place: Place) -> u64 {
         if place.is_frame() {
             // SAFETY: as in `judge`.
@@ -263,6 +272,10 @@ impl Reclaimer {
     /// The caller has dropped its own registration.
     pub fn retire_frames(&mut self, store: &Store, frames: impl IntoIterator<Item = (Place, Timestamp, Timestamp)>) {
         if store.is_poisoned() {
+            // Kept until the store goes: there are no passes any more.
+            for (place, birth, _) in frames {
+                self.kept.charge(Timestamp::MAX, KeptFrame { place, birth, bytes: 0 }, &[]);
+            }
             return;
         }
         self.look(store);

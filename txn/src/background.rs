@@ -88,6 +88,7 @@ impl Background {
     }
 
     fn run(&self, shared: &Shared) {
+        let _armed = PoisonOnPanic(shared);
         let mut retry = FIRST_RETRY;
         let mut tidy_every = TIDY_EVERY;
         loop {
@@ -121,6 +122,17 @@ impl Background {
             }
             let progress = shared.store.reclaim(4096);
             tidy_every = if progress.waiting > 0 { Duration::from_millis(1) } else { TIDY_EVERY };
+        }
+    }
+}
+
+/// A thread that died would leave commits without the durability that they were promised, in silence.
+struct PoisonOnPanic<'s>(&'s Shared);
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store.poison_because("the background thread panicked; this is a bug");
         }
     }
 }

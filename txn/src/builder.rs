@@ -146,8 +146,8 @@ impl Builder {
         self.open_on(medium, None, create)
     }
 
-    /// Opens, or with `create` makes, the store in another medium than a file, with its journal in other logs than files. With `create` logs
-    /// that are there are taken for those of a store that is no more, and removed.
+    /// Opens, or with `create` makes, the store in another medium than a file, with its journal in other logs than files. With `create`
+    /// there must be none yet.
     ///
     /// # Errors
     /// As for [`open`](Builder::open).
@@ -156,21 +156,18 @@ impl Builder {
         if self.segment_bytes < MIN_SEGMENT_BYTES {
             return Err(Error::InvalidOption { option: "journal segment", why: "it must have at least 16 KiB" });
         }
-        if create {
-            self.remove_old_logs(logs.as_deref())?;
+        if create && let Some(logs) = &logs {
+            self.check_no_logs(logs.as_ref())?;
         }
         let store =
             if create { Store::create(medium, self.options, new_id())? } else { Store::open(medium, self.options)? };
         self.start(store, logs)
     }
 
-    fn remove_old_logs(&self, logs: Option<&dyn Logs>) -> Result<()> {
-        let Some(logs) = logs else { return Ok(()) };
-        let failed = |source| Error::Io { operation: "remove an old", path: logs.path(0), source };
-        for number in logs.list().map_err(failed)? {
-            logs.remove(number).map_err(failed)?;
-        }
-        Ok(())
+    /// A new store finds no journal: what lies there belongs to one that was moved away or lost, and may be all that is left of it.
+    fn check_no_logs(&self, logs: &dyn Logs) -> Result<()> {
+        let files = logs.list().map_err(|source| Error::Io { operation: "list", path: logs.path(0), source })?;
+        files.first().map_or(Ok(()), |&number| Err(Error::ForeignJournal { path: logs.path(number) }))
     }
 
     /// A store in memory alone. It has no limits on memory, no durability, and goes with the process.
@@ -198,7 +195,7 @@ impl Builder {
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;
         }
-        handle.start_background()?;
+        handle.start()?;
         Ok(Database::new(handle))
     }
 }

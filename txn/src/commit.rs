@@ -47,6 +47,8 @@ impl WriteTransaction {
     }
 
     fn install(self, shared: &Shared) -> Result<Timestamp> {
+        // Under the turn: the store may have failed since the transaction began.
+        shared.store.check_writable()?;
         let Some(journal) = shared.journal.get() else {
             let WriteTransaction { pages, durability, handle, .. } = self;
             let at = pages.0.install(durability == Durability::Sync);
@@ -58,7 +60,7 @@ impl WriteTransaction {
         let Some(body) = self.redo.body() else {
             let WriteTransaction { pages, handle, .. } = self;
             let at = pages.0.install_durably()?;
-            journal.skip(at)?;
+            journal.checkpoint_is_durable(at);
             drop(handle);
             return Ok(at);
         };
@@ -101,7 +103,7 @@ impl Shared {
         match durability {
             Durability::Sync => self.checkpoint_covering(at).map_err(unknown(at))?,
             Durability::Interval(interval) => self.background.checkpoint_within(interval),
-            Durability::None => {}
+            Durability::None => self.background.checkpoint_within(self.checkpoint_interval),
         }
         if self.store.wants_checkpoint() {
             self.background.checkpoint_now();
@@ -117,7 +119,7 @@ impl Shared {
         }
         let at = self.store.checkpoint()?;
         if let Some(journal) = journal {
-            journal.checkpoint_is_durable(at)?;
+            journal.checkpoint_is_durable(at);
         }
         Ok(at)
     }

@@ -10,7 +10,7 @@ use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
 use pentimento_storage::{Patience, Store};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,8 @@ impl Shared {
 /// What clones of a [`Database`] share; when the last goes, the store is closed.
 pub(crate) struct Handle {
     pub shared: Arc<Shared>,
+    /// Whether the store has been recovered, and not been closed. A store that could not be opened must stay as it was found.
+    is_open: AtomicBool,
 }
 
 impl Handle {
@@ -66,11 +68,12 @@ impl Handle {
             has_doomed: AtomicBool::new(true),
             store,
         });
-        Arc::new(Handle { shared })
+        Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
     }
 
-    /// Starts the background thread of a store that has one.
-    pub fn start_background(&self) -> Result<()> {
+    /// The store is ready for use: starts the background thread if it has one.
+    pub fn start(&self) -> Result<()> {
+        self.is_open.store(true, Ordering::Relaxed);
         if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
             return Ok(());
         }
@@ -78,6 +81,9 @@ impl Handle {
     }
 
     fn close(&self) -> Result<()> {
+        if !self.is_open.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
         self.shared.background.stop();
         if self.shared.store.check_writable().is_ok() {
             self.shared.store.close()?;
@@ -172,7 +178,7 @@ impl Database {
         self.begin(Patience::None)
     }
 
-    /// Begins a write transaction, waiting at most about this long for the turn.
+    /// Begins a write transaction, waiting at most about this long for the turn (and not much longer for a checkpoint, if memory is full).
     ///
     /// # Errors
     /// [`Error::Busy`] if it did not come, and as for [`begin_write`](Database::begin_write).
@@ -267,10 +273,8 @@ impl Database {
     /// # Errors
     /// When the last checkpoint fails. What was durable before still is.
     pub fn close(self) -> Result<()> {
-        match Arc::try_unwrap(self.handle) {
-            Ok(handle) => handle.close(),
-            Err(_) => Ok(()),
-        }
+        // Of several that close at once exactly one gets it.
+        Arc::into_inner(self.handle).map_or(Ok(()), |handle| handle.close())
     }
 }
 

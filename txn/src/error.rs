@@ -221,6 +221,9 @@ impl From<storage::Error> for Error {
             storage::Error::Locked { path } => Error::Locked { path },
             storage::Error::ReadOnly => Error::ReadOnly,
             storage::Error::Poisoned(why) => Error::Poisoned(why),
+            storage::Error::OutcomeUnknown { at, source } => {
+                Error::OutcomeUnknown { at, source: Box::new((*source).into()) }
+            }
             storage::Error::OutOfPages => Error::OutOfPages,
             storage::Error::PageTooLarge { len, max } => Error::ValueTooLong { len, max },
             storage::Error::InvalidOption { option, why } => Error::InvalidOption { option, why },

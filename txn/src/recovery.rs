@@ -1,8 +1,7 @@
 //! Bringing back what the journal holds.
 //!
 //! Promises: the records after the checkpoint are done again as ordinary commits with their old timestamps, published one by one, without a journal and
-//! without limits on memory; then a checkpoint makes them durable in the data file; only then are there snapshots and commits, and only then may the journal's files be
-//! reused. A crash anywhere in between leaves checkpoint and journal as they were, so recovery begins again.
+//! without limits on memory; then a checkpoint makes them durable in the data file; then the journal's files are removed; only then are there snapshots and commits. A crash anywhere in between leaves checkpoint and journal as they were, so recovery begins again.
 
 use crate::database::Handle;
 use crate::journal::{Journal, recover};
@@ -10,6 +9,7 @@ use crate::redo;
 use crate::write::WriteTransaction;
 use crate::{Error, Result};
 use pentimento_storage::{Bug, Logs, Patience};
+use std::io;
 use std::sync::Arc;
 
 impl Handle {
@@ -34,17 +34,31 @@ impl Handle {
             txn.commit_replayed()
         })?;
         if store.has_planted(Bug::ForgetJournalEarly) {
-            recovered.files.iter().try_for_each(|number| logs.remove(*number)).map_err(|source| Error::Io {
-                operation: "remove",
-                path: logs.path(0),
-                source,
-            })?;
+            remove_all(logs.as_ref(), &recovered.files)?;
         }
         if recovered.records > 0 {
             store.checkpoint()?;
         }
-        let journal = Journal::new(logs, store.clone(), segment_bytes, recovered.files, recovered.next_sequence);
+        // Gone before the first commit of this life, so that nothing that was given up here is ever found again.
+        remove_all(logs.as_ref(), &recovered.files)?;
+        let journal = Journal::new(logs, store.clone(), segment_bytes, recovered.next_sequence);
         assert!(self.shared.journal.set(journal).is_ok(), "a store is recovered once");
         Ok(())
     }
+}
+
+/// Removes files of the journal, and makes that durable. Those that are gone already do not matter.
+fn remove_all(logs: &dyn Logs, files: &[u64]) -> Result<()> {
+    for &number in files {
+        match logs.remove(number) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Io { operation: "remove", path: logs.path(number), source: error });
+            }
+            _ => {}
+        }
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    logs.sync().map_err(|source| Error::Io { operation: "sync the folder of", path: logs.path(0), source })
 }

@@ -21,6 +21,7 @@ use crate::{Error, KeyBounds, Result};
 use pentimento_btree as btree;
 use pentimento_storage::PageId;
 use std::ops::Bound;
+use std::sync::Arc;
 
 const TREE: u8 = 1;
 const INSERT: u8 = 2;
@@ -40,6 +41,7 @@ pub(crate) struct Mark {
 /// A value that its user is building in place: it is read when the next operation begins.
 #[derive(Debug)]
 struct Reserved {
+    tree: Arc<str>,
     root: PageId,
     key: Vec<u8>,
 }
@@ -128,18 +130,19 @@ impl Redo {
         self.tree = None;
     }
 
-    /// A value of the tree just entered is being built in place.
-    pub fn reserve(&mut self, root: PageId, key: &[u8]) {
+    /// A value of this tree is being built in place.
+    pub fn reserve(&mut self, tree: &Arc<str>, root: PageId, key: &[u8]) {
         if !self.is_off() {
-            self.reserved = Some(Reserved { root, key: key.to_vec() });
+            self.reserved = Some(Reserved { tree: tree.clone(), root, key: key.to_vec() });
         }
     }
 
-    /// Reads the value that was built in place, if there is one. Called before anything else happens.
+    /// Reads the value that was built in place, if there is one. Called before anything else is noted: its tree may get another name then.
     pub fn finish_reserved(&mut self, pages: &TxnPages) -> Result<()> {
-        if let Some(Reserved { root, key }) = self.reserved.take() {
+        if let Some(Reserved { tree, root, key }) = self.reserved.take() {
             let value = btree::Tree::new(pages, root).get(&key)?;
             let value = value.ok_or_else(|| Error::damaged("tree", "a value that was being built is gone"))?;
+            self.enter(&tree);
             self.put(INSERT, &[&key, value]);
         }
         Ok(())

@@ -37,7 +37,10 @@ impl<'t> TreeMut<'t> {
         &mut self,
         work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
     ) -> Result<T> {
-        self.redo.finish_reserved(self.pages)?;
+        if let Err(error) = self.redo.finish_reserved(self.pages) {
+            *self.incomplete = true;
+            return Err(error);
+        }
         self.redo.enter(&self.open.name);
         let mut len = self.open.len;
         let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
@@ -87,17 +90,16 @@ impl<'t> TreeMut<'t> {
     /// As for [`insert`](TreeMut::insert).
     pub fn insert_reserve(&mut self, key: impl AsRef<[u8]>, len: usize) -> Result<&mut [u8]> {
         let key = key.as_ref();
-        let at = self.change(|tree, entries, redo| {
+        let at = self.change(|tree, entries, _| {
             let (is_new, _) = tree.reserve(key, len)?;
             *entries += u64::from(is_new);
-            redo.reserve(tree.root(), key);
             tree.as_tree().locate(key)
         })?;
-        let room = match at {
-            Some(at) => self.pages.page_mut(at.page, at.end)?.body.get_mut(at.start..at.end),
-            None => None,
-        };
-        room.ok_or_else(|| Error::damaged("page", "the room that was just made is not there"))
+        self.redo.reserve(&self.open.name, self.open.record.root, key);
+        let page = at.map(|at| self.pages.page_mut(at.page, at.end).map(|page| (page, at))).transpose();
+        let room = page.map(|page| page.and_then(|(page, at)| page.body.get_mut(at.start..at.end)));
+        room.and_then(|room| room.ok_or_else(|| Error::damaged("page", "the room that was just made is not there")))
+            .inspect_err(|_| *self.incomplete = true)
     }
 
     /// Removes a key; `false` if it was not there.

@@ -128,6 +128,7 @@ impl WriteTransaction {
         if !self.meet(name)? {
             catalog::check_name(name)?;
             self.attempt(|txn| {
+                txn.redo.finish_reserved(&txn.pages)?;
                 let root = btree::create(&mut txn.pages)?;
                 let counter = txn.pages.0.allocate_register(0)?;
                 let record = TreeRecord { root, counter };
@@ -174,8 +175,8 @@ impl WriteTransaction {
     /// When the store is damaged or a page cannot be had.
     pub fn drop_tree(&mut self, name: &str) -> Result<bool> {
         let Some(open) = self.record(name)? else { return Ok(false) };
-        self.redo.finish_reserved(&self.pages)?;
         self.attempt(|txn| {
+            txn.redo.finish_reserved(&txn.pages)?;
             catalog::remove(&mut txn.pages, name)?;
             txn.trees.remove(name);
             txn.redo.drop_tree(name);
@@ -199,6 +200,7 @@ impl WriteTransaction {
             return Err(Error::TreeExists { name: to.to_owned() });
         }
         self.attempt(|txn| {
+            txn.redo.finish_reserved(&txn.pages)?;
             catalog::remove(&mut txn.pages, from)?;
             txn.redo.rename_tree(from, to);
             catalog::put(&mut txn.pages, to, open.record)?;

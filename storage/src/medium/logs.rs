@@ -103,7 +103,8 @@ impl Logs for FileLogs {
         for entry in read_dir(self.folder())? {
             let name = entry?.file_name();
             let number = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-            numbers.extend(number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok()));
+            numbers
+                .extend(number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok()).map(u64::from));
         }
         Ok(numbers)
     }

@@ -26,6 +26,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Files are filled with zeros ahead of the records in pieces of this size: writing into allocated blocks costs a sync of data alone.
 const PREPARE_BYTES: u64 = 1 << 20;
@@ -45,7 +46,10 @@ struct Segment {
     written: u64,
     /// Up to here the file has blocks.
     prepared: u64,
+    /// The newest record, or the one that room was made for.
     last: Timestamp,
+    /// Timestamps are consecutive within a segment: the only one that may follow.
+    next: Timestamp,
     last_crc: u32,
     /// Whether something was written since the last sync.
     is_dirty: bool,
@@ -122,8 +126,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A journal without records. `spare` are files that may be reused; `sequence` is above all that were ever used with them.
-    pub fn new(logs: Box<dyn Logs>, store: Arc<Store>, segment_bytes: u64, spare: Vec<u64>, sequence: u64) -> Journal {
+    /// A journal without records or files. `sequence` is above all that were ever used.
+    pub fn new(logs: Box<dyn Logs>, store: Arc<Store>, segment_bytes: u64, sequence: u64) -> Journal {
         let durable = store.durable();
         Journal {
             logs,
@@ -132,8 +136,8 @@ impl Journal {
             state: Mutex::new(State {
                 segments: Vec::new(),
                 buffer: Vec::new(),
-                next_number: spare.iter().max().map_or(1, |number| number + 1),
-                spare,
+                next_number: 1,
+                spare: Vec::new(),
                 next_sequence: sequence,
                 names_dirty: false,
                 switch: false,
@@ -159,7 +163,7 @@ impl Journal {
         let needed = record_bytes(body) as u64;
         let mut state = self.state.lock();
         let fits = |state: &State| {
-            let segment = state.segments.last();
+            let segment = state.segments.last().filter(|segment| segment.next == at);
             segment.is_some_and(|segment| segment.written + state.buffer.len() as u64 + needed <= self.segment_bytes)
         };
         if state.switch || !fits(&state) {
@@ -179,6 +183,8 @@ impl Journal {
             segment.prepared += piece;
             segment.is_dirty = true;
         }
+        // No checkpoint covers this segment any more.
+        segment.last = at;
         Ok(Room::Made)
     }
 
@@ -210,6 +216,7 @@ impl Journal {
             written: SEGMENT_HEADER_BYTES as u64,
             prepared: prepared.max(SEGMENT_HEADER_BYTES as u64),
             last: first,
+            next: first,
             last_crc: 0,
             is_dirty: true,
         });
@@ -223,7 +230,7 @@ impl Journal {
         let State { segments, buffer, .. } = &mut *state;
         let segment = segments.last_mut().expect("room was made");
         segment.last_crc = record::append(buffer, segment.salt, at, durable, segment.last_crc, body);
-        segment.last = at;
+        (segment.last, segment.next) = (at, at.next());
         segment.is_dirty = true;
         let bytes = record_bytes(body.len()) as u64;
         state.since_checkpoint += bytes;
@@ -261,8 +268,8 @@ impl Journal {
             if sync.durable >= at || self.store.durable() >= at {
                 return Ok(());
             }
+            self.store.check_writable()?;
             if sync.has_failed {
-                self.store.check_writable()?;
                 return Err(Error::Poisoned("the journal could not be written".to_owned()));
             }
             if sync.is_syncing {
@@ -284,6 +291,12 @@ impl Journal {
             }
             self.synced.notify_all();
             result?;
+            if sync.durable < at {
+                // It stands behind a commit that no journal holds: that one's checkpoint decides.
+                drop(sync);
+                self.store.wait_for_progress(Duration::from_millis(5));
+                sync = self.sync.lock();
+            }
         }
     }
 
@@ -319,14 +332,8 @@ impl Journal {
         state.switch = current + state.buffer.len() as u64 > self.segment_bytes / 8;
     }
 
-    /// Commit `at` is durable without a record: the next record begins a segment, as timestamps are consecutive within one.
-    pub fn skip(&self, at: Timestamp) -> Result<()> {
-        self.state.lock().switch = true;
-        self.checkpoint_is_durable(at)
-    }
-
     /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
-    pub fn checkpoint_is_durable(&self, at: Timestamp) -> Result<()> {
+    pub fn checkpoint_is_durable(&self, at: Timestamp) {
         let mut state = self.state.lock();
         let current = state.segments.last().map(|segment| segment.number);
         let keep_current = !state.switch;
@@ -343,9 +350,12 @@ impl Journal {
         }
         while state.spare.len() > MAX_SPARE {
             let number = state.spare.remove(0);
-            self.logs.remove(number).map_err(|source| self.error("remove a file of the journal", number, source))?;
+            if self.logs.remove(number).is_err() {
+                // It stays spare; the checkpoint is durable all the same.
+                state.spare.push(number);
+                break;
+            }
         }
-        Ok(())
     }
 
     /// Whether enough has gathered that a checkpoint should be made.

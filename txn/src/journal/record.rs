@@ -73,6 +73,13 @@ pub(crate) fn parse(bytes: &[u8], salt: u64) -> Option<Record<'_>> {
 
 /// The same, whatever its checksum says; and whether it is right.
 pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<(Record<'_>, bool)> {
+    let (record, is_plausible) = peek(bytes)?;
+    // The rest first: it spares the checksum of what is no record at all.
+    is_plausible.then(|| (record, checksum(salt, &bytes[..HEADER_BYTES + record.body.len()]) == record.crc))
+}
+
+/// What would be the record at the start of `bytes`, and whether its fields are possible, without its checksum.
+pub(crate) fn peek(bytes: &[u8]) -> Option<(Record<'_>, bool)> {
     let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
     let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
@@ -85,8 +92,8 @@ pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<(Record<'_>, bool)> {
         previous_crc: u32_at(24),
         body,
     };
-    // The timestamp first: it spares the checksum of what is no record at all.
-    (record.at > Timestamp::ZERO).then(|| (record, checksum(salt, &bytes[..end]) == record.crc))
+    let is_plausible = record.at > Timestamp::ZERO && record.durable < record.at && u32_at(28) == 0;
+    Some((record, is_plausible))
 }
 
 #[cfg(test)]

@@ -42,16 +42,18 @@ pub(crate) fn recover(
     let mut next = checkpoint.next();
     // Where the record `next` should have been: the end of the last segment that was followed.
     let mut end = None;
-    for Found { number, header } in segments {
-        recovered.next_sequence = header.sequence + 1;
-        let bytes = read_all(logs, number)?;
+    for (index, Found { number, header }) in segments.iter().enumerate() {
+        recovered.next_sequence = header.sequence.saturating_add(1);
+        let bytes = read_all(logs, *number)?;
+        // Within one life first timestamps grow with the sequence. What a younger segment has again was given up by an earlier recovery.
+        let limit = segments[index + 1..].iter().map(|younger| younger.header.first).min().unwrap_or(Timestamp::MAX);
         let mut at = SEGMENT_HEADER_BYTES;
         if header.first <= next {
             let (mut expected, mut previous_crc) = (header.first, 0);
             while let Some((found, is_whole)) = bytes.get(at..).and_then(|rest| record::read(rest, header.salt)) {
                 let is_whole = is_whole || store.has_planted(Bug::SkipRecordChecksum);
                 let follows = found.previous_crc == previous_crc || store.has_planted(Bug::TakeRecycledRecords);
-                if !is_whole || !follows || found.at != expected {
+                if !is_whole || !follows || found.at != expected || found.at >= limit {
                     break;
                 }
                 if found.at == next {
@@ -63,13 +65,12 @@ pub(crate) fn recover(
                 previous_crc = found.crc;
                 at += record_bytes(found.body.len());
             }
-            end = Some((number, at));
+            end = Some((*number, at));
         }
         // A record behind the end may be whole although one before it is not: the disk writes in any order. It tells whether that
         // one had been durable.
-        let witness = last_record(&bytes, at, header.salt).filter(|later| later.durable >= next);
-        if let Some(witness) = witness {
-            let (number, offset) = end.unwrap_or((number, SEGMENT_HEADER_BYTES));
+        if let Some(witness) = find_witness(&bytes, at, header.salt, next, limit) {
+            let (number, offset) = end.unwrap_or((*number, SEGMENT_HEADER_BYTES));
             return Err(Error::Damaged {
                 structure: "journal",
                 page: None,
@@ -107,7 +108,17 @@ fn find_segments(logs: &dyn Logs, files: &[u64], store_id: [u8; 16]) -> Result<V
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
             Err(source) => return Err(io_error(logs, "read", number, source)),
         }
-        let Some(header) = SegmentHeader::decode(&bytes) else { continue };
+        if bytes.iter().all(|byte| *byte == 0) {
+            // Made, but its header never reached the disk: nothing in it was acknowledged.
+            continue;
+        }
+        // A header is one sector and written whole, so anything else that is not one is damage.
+        let header = SegmentHeader::decode(&bytes).map_err(|what| Error::Damaged {
+            structure: "journal",
+            page: None,
+            slot: None,
+            what: format!("{}: the header at byte 0 {what}", logs.path(number).display()),
+        })?;
         if header.store_id != store_id {
             return Err(Error::ForeignJournal { path: logs.path(number) });
         }
@@ -120,23 +131,22 @@ fn find_segments(logs: &dyn Logs, files: &[u64], store_id: [u8; 16]) -> Result<V
 fn read_all(logs: &dyn Logs, number: u64) -> Result<Vec<u8>> {
     let failed = |source| io_error(logs, "read", number, source);
     let log = logs.open(number).map_err(failed)?;
-    let mut bytes = vec![0; log.len().map_err(failed)? as usize];
+    let len = log.len().map_err(failed)? as usize;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
+    bytes.resize(len, 0);
     log.read(0, &mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
-/// The last whole record from `from` on, in whatever order.
-fn last_record(bytes: &[u8], from: usize, salt: u64) -> Option<Record<'_>> {
-    let mut last = None;
-    let mut at = from;
-    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= record::HEADER_BYTES) {
-        match record::parse(rest, salt) {
-            Some(found) => {
-                at += record_bytes(found.body.len());
-                last = Some(found);
-            }
-            None => at += 8,
-        }
-    }
-    last
+/// A whole record from `from` on that says that commit `missing` had been durable.
+fn find_witness(bytes: &[u8], from: usize, salt: u64, missing: Timestamp, limit: Timestamp) -> Option<Record<'_>> {
+    let newest = limit.min(Timestamp(missing.0.saturating_add((bytes.len() / record::HEADER_BYTES) as u64)));
+    // What cannot be a witness by its timestamps is not worth a checksum: most of what lies there is of an earlier life.
+    (from..bytes.len()).step_by(8).find_map(|at| {
+        let rest = &bytes[at..];
+        let (record, is_plausible) = record::peek(rest)?;
+        let is_candidate = is_plausible && record.at > missing && record.at < newest && record.durable >= missing;
+        if is_candidate { record::parse(rest, salt) } else { None }
+    })
 }

@@ -40,20 +40,28 @@ impl SegmentHeader {
         bytes
     }
 
-    /// `None` for anything that is not a whole header of this version.
-    pub fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
-        let bytes: &[u8; SEGMENT_HEADER_BYTES] = bytes.first_chunk()?;
-        let u64_at = |at: usize| bytes[at..].first_chunk().map(|chunk| u64::from_le_bytes(*chunk));
-        let crc = bytes[CRC_AT..].first_chunk().map(|chunk| u32::from_le_bytes(*chunk))?;
-        if &bytes[..8] != MAGIC || bytes[8..12] != VERSION.to_le_bytes() || crc != crc32fast::hash(&bytes[..CRC_AT]) {
-            return None;
+    /// What a header says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(bytes: &[u8; SEGMENT_HEADER_BYTES]) -> Result<SegmentHeader, &'static str> {
+        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        let crc = u32::from_le_bytes(bytes[CRC_AT..].try_into().expect("four bytes"));
+        if &bytes[..8] != MAGIC {
+            return Err("does not begin with the magic bytes");
         }
-        Some(SegmentHeader {
-            store_id: *bytes[16..].first_chunk()?,
-            sequence: u64_at(32)?,
-            salt: u64_at(40)?,
-            first: Timestamp(u64_at(48)?),
-        })
+        if crc != crc32fast::hash(&bytes[..CRC_AT]) {
+            return Err("does not match its checksum");
+        }
+        if bytes[8..12] != VERSION.to_le_bytes() {
+            return Err("has a format version that this program does not know");
+        }
+        let first = Timestamp(u64_at(48));
+        if first.0 > u64::MAX / 2 {
+            return Err("begins with a timestamp that is out of range");
+        }
+        let store_id = bytes[16..32].try_into().expect("sixteen bytes");
+        Ok(SegmentHeader { store_id, sequence: u64_at(32), salt: u64_at(40), first })
     }
 }
 
@@ -65,11 +73,11 @@ mod tests {
     fn a_header_survives_and_damage_is_seen() {
         let header = SegmentHeader { store_id: [9; 16], sequence: 3, salt: 4, first: Timestamp(5) };
         let bytes = header.encode();
-        assert_eq!(SegmentHeader::decode(&bytes), Some(header));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for at in 0..SEGMENT_HEADER_BYTES {
             let mut damaged = bytes;
             damaged[at] ^= 1;
-            assert_eq!(SegmentHeader::decode(&damaged), None, "byte {at}");
+            assert!(SegmentHeader::decode(&damaged).is_err(), "byte {at}");
         }
     }
 }
