@@ -4,6 +4,7 @@ use crate::explore::Tour;
 use crate::runs;
 use crate::simulated::{Effort, Physics};
 use crate::tally::Tally;
+use crate::watchdog::{Watch, alive, take_panics};
 use pentimento::Bug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -50,9 +51,13 @@ impl Broken {
             let effort = Effort { exhaustive: 6, samples: 12, torn: 4 };
             let tour = Tour { options, physics, effort, stride: 1, again: 0, deepest: 0, tally: &tally };
             let noticed = catch_unwind(AssertUnwindSafe(|| {
-                runs::record(seed, STEPS, options).and_then(|run| tour.explore(&run, seed))
+                runs::record(seed, STEPS, options, &tally).and_then(|run| tour.explore(&run, seed))
             }));
+            alive();
+            // Of the engine's own threads: a bug that was planted may show there.
+            let panics = take_panics();
             match noticed {
+                Ok(Ok(())) if !panics.is_empty() => Some((seed, "a panic of the engine's own thread".to_owned())),
                 Ok(Ok(())) => None,
                 Ok(Err(wrong)) => Some((seed, wrong.lines().next().unwrap_or_default().to_owned())),
                 Err(_) => Some((seed, "a panic of the engine".to_owned())),
@@ -63,6 +68,7 @@ impl Broken {
 
 /// Goes through the table; says what escaped.
 pub fn all() -> Result<(), String> {
+    let _watch = Watch::begin();
     let mut escaped = Vec::new();
     println!("{:<32} {:<56} noticed as", "broken", "who should notice");
     for (broken, by) in TABLE {

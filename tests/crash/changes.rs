@@ -89,6 +89,21 @@ pub fn change(txn: &mut WriteTransaction, state: &mut State, random: &mut Random
     Ok(())
 }
 
+/// A tree that is too large to be given back with its drop: made if it is not there, dropped if it is. Tells whether it was dropped.
+pub fn grow_or_fell(txn: &mut WriteTransaction, state: &mut State, random: &mut Random) -> Result<bool, Error> {
+    const TREE: &str = "sequoia";
+    if state.remove(TREE).is_some() {
+        txn.drop_tree(TREE)?;
+        return Ok(true);
+    }
+    let stamp = random.next().to_le_bytes();
+    let leaf = |number: u32| (number.to_be_bytes().to_vec(), stamp.repeat(110));
+    let leaves: Entries = (0..1400).map(leaf).collect();
+    txn.tree(TREE)?.bulk_load(&leaves)?;
+    state.insert(TREE.to_owned(), Arc::new(leaves));
+    Ok(false)
+}
+
 /// How many changes the next transaction has: mostly few, sometimes so many that they spill.
 pub fn how_many(random: &mut Random) -> u64 {
     match random.below(20) {

@@ -69,7 +69,7 @@ fn work(session: &mut Session, steps: u32, fault: Fault, tour: &Tour<'_>) -> Res
         }
         tolerate(outcome, fault)?;
         if failed {
-            readable(session)?;
+            is_sound(session)?;
         }
     }
     if let Fault::FullFrom(at) = fault {
@@ -83,11 +83,16 @@ fn work(session: &mut Session, steps: u32, fault: Fault, tour: &Tour<'_>) -> Res
             }
         }
     }
-    readable(session)
+    is_sound(session)
 }
 
-fn readable(session: &Session) -> Result<(), String> {
-    session.look().map_err(|trouble| format!("reading after the fault: {trouble:?}"))
+fn is_sound(session: &Session) -> Result<(), String> {
+    session.look().map_err(|trouble| format!("reading after the fault: {trouble:?}"))?;
+    // A store that takes no more writes also stops to give slots back. The background thread may find out any time, even during the check.
+    match session.check() {
+        Err(trouble) if session.is_writable() => Err(format!("checking after the fault: {trouble:?}")),
+        _ => Ok(()),
+    }
 }
 
 fn is_poisoned(outcome: &Outcome) -> bool {

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
-use tally::{Tally, count};
+use tally::Tally;
 
 /// Each test uses two threads, so one test runs at a time.
 static MACHINE: Mutex<()> = Mutex::new(());
@@ -71,7 +71,7 @@ fn in_parallel(more: impl Fn(u64) -> bool + Sync, job: impl Fn(u64) -> Result<()
 #[test]
 fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").unwrap_or(24_000);
+    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").unwrap_or(60_000);
     let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
     let (tally, started) = (Tally::default(), Instant::now());
     in_parallel(
@@ -82,9 +82,8 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
             // One run in four is looked at from every side; for the others half of that must do, so that there are more of them.
             let exhaustive = if seed.is_multiple_of(4) { 10 } else { 6 };
             let effort = Effort { exhaustive, samples: 16, torn: 3 };
-            let tour = Tour { options, physics: Physics::HONEST, effort, stride: 1, again: 40, deepest: 3, tally: &tally };
-            count(&tally.runs);
-            let explored = runs::record(seed, 40, options).and_then(|run| tour.explore(&run, seed));
+            let tour = Tour { options, physics: Physics::HONEST, effort, stride: 1, again: 80, deepest: 3, tally: &tally };
+            let explored = runs::record(seed, 40, options, &tally).and_then(|run| tour.explore(&run, seed));
             explored.map_err(|wrong| format!("seed {seed}: {wrong}"))
         },
     );
@@ -95,9 +94,9 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
 #[test]
 fn a_failing_disk_means_errors_and_nothing_worse() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let seeds = number_from("PENTIMENTO_CRASH_IMAGES").map_or(4, |images| (images / 10_000).max(4));
+    let seeds = number_from("PENTIMENTO_CRASH_IMAGES").map_or(24, |images| (images / 2500).max(24));
     let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
-    const STEPS: u32 = 14;
+    const STEPS: u32 = 16;
     /// More calls than a workload of so many steps makes.
     const CALLS_AT_MOST: u64 = 10_000;
     let (tally, started) = (Tally::default(), Instant::now());

@@ -4,7 +4,7 @@ use crate::changes;
 use crate::model::{Model, State, shows};
 use crate::opening::{Options, open};
 use crate::simulated::{Disk, Random};
-use pentimento::{Database, Durability, Error, Snapshot, Timestamp};
+use pentimento::{Database, Durability, Error, Snapshot, Timestamp, WriteTransaction};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,21 @@ fn broken(what: String) -> Outcome {
     Err(Trouble::Broken(what))
 }
 
+/// What a session did, to see that workloads reach what they are for.
+#[derive(Default)]
+pub struct Deeds {
+    pub commits: u64,
+    pub checkpoints: u64,
+    pub spilled: u64,
+    pub reopened: u64,
+    pub felled: u64,
+}
+
+/// So many random changes.
+fn many(count: u64) -> impl FnOnce(&mut WriteTransaction, &mut State, &mut Random) -> Result<(), Error> {
+    move |txn, state, random| (0..count).try_for_each(|_| changes::change(txn, state, random))
+}
+
 pub struct Session {
     pub disk: Disk,
     pub db: Option<Database>,
@@ -37,6 +52,9 @@ pub struct Session {
     random: Random,
     /// Whether commits may ask for durability within some time: then the background thread writes when it likes.
     uses_intervals: bool,
+    /// Whether there is a tree that is large.
+    has_large: bool,
+    pub deeds: Deeds,
     /// The newest commit, and what it left.
     installed: u64,
     current: Arc<State>,
@@ -53,6 +71,8 @@ impl Session {
             options,
             random: Random::new(seed),
             uses_intervals: seed.is_multiple_of(3),
+            has_large: seed % 8 == 7,
+            deeds: Deeds::default(),
             installed: 0,
             current: Arc::default(),
             held: Vec::new(),
@@ -91,6 +111,15 @@ impl Session {
 
     /// One random step.
     pub fn step(&mut self) -> Outcome {
+        if self.has_large && self.random.one_in(8) {
+            let mut fells = false;
+            self.commit_changes(Durability::None, |txn, state, random| {
+                fells = changes::grow_or_fell(txn, state, random)?;
+                Ok(())
+            })?;
+            self.deeds.felled += u64::from(fells);
+            return Ok(());
+        }
         match self.random.below(100) {
             0..64 => self.commit(),
             64..69 => self.think_better(),
@@ -116,15 +145,19 @@ impl Session {
     pub fn commit(&mut self) -> Outcome {
         let durability = self.durability();
         let count = changes::how_many(&mut self.random);
-        self.commit_changes(durability, count)
+        self.commit_changes(durability, many(count))
     }
 
     /// A small transaction that is durable when it returns.
     pub fn commit_durably(&mut self) -> Outcome {
-        self.commit_changes(Durability::Sync, 2)
+        self.commit_changes(Durability::Sync, many(2))
     }
 
-    fn commit_changes(&mut self, durability: Durability, count: u64) -> Outcome {
+    fn commit_changes(
+        &mut self,
+        durability: Durability,
+        changes: impl FnOnce(&mut WriteTransaction, &mut State, &mut Random) -> Result<(), Error>,
+    ) -> Outcome {
         let db = self.db()?;
         let mut txn = db.begin_write()?;
         let base = txn.base().0;
@@ -133,9 +166,7 @@ impl Session {
         }
         txn.set_durability(durability)?;
         let mut state = (*self.current).clone();
-        for _ in 0..count {
-            changes::change(&mut txn, &mut state, &mut self.random)?;
-        }
+        changes(&mut txn, &mut state, &mut self.random)?;
         let state = Arc::new(state);
         let strict = durability == Durability::Sync;
         self.model.expect(base + 1, state.clone(), strict);
@@ -156,6 +187,11 @@ impl Session {
                 Ok(())
             }
             Ok(at) => broken(format!("commit {} was acknowledged as {at}", base + 1)),
+            // It changed nothing, and what it began after would not become durable.
+            Err(error @ Error::OutcomeUnknown { at: Timestamp(at), .. }) if at == base && state == self.current => {
+                self.model.retract(base + 1);
+                Err(error.into())
+            }
             Err(Error::OutcomeUnknown { at, source }) => {
                 if at.0 != base + 1 {
                     return broken(format!("commit {} failed as {at}", base + 1));
@@ -174,9 +210,7 @@ impl Session {
     fn think_better(&mut self) -> Outcome {
         let mut txn = self.db()?.begin_write()?;
         let mut state = (*self.current).clone();
-        for _ in 0..changes::how_many(&mut self.random) {
-            changes::change(&mut txn, &mut state, &mut self.random)?;
-        }
+        many(changes::how_many(&mut self.random))(&mut txn, &mut state, &mut self.random)?;
         txn.rollback();
         Ok(())
     }
@@ -237,6 +271,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the store takes writes.
+    pub fn is_writable(&self) -> bool {
+        self.db.as_ref().is_some_and(|db| db.begin_write().is_ok())
+    }
+
     /// Every law of the store, by its own checker.
     pub fn check(&self) -> Outcome {
         let report = self.db()?.check();
@@ -251,6 +290,10 @@ impl Session {
         self.held.clear();
         self.disk.watch(None);
         if let Some(db) = self.db.take() {
+            let stats = db.stats();
+            self.deeds.commits += stats.commits;
+            self.deeds.checkpoints += stats.checkpoints;
+            self.deeds.spilled += stats.versions_spilled;
             db.close()?;
             self.disk.promised(self.installed);
         }
@@ -261,6 +304,7 @@ impl Session {
         let before = self.installed;
         self.close()?;
         self.open()?;
+        self.deeds.reopened += 1;
         if self.installed == before {
             Ok(())
         } else {

@@ -23,6 +23,12 @@ macro_rules! tally {
 
 tally! {
     runs: "runs recorded",
+    commits: "commits in them",
+    checkpoints: "checkpoints in them",
+    spilled: "pages that their transactions spilled",
+    cuts: "times that their files were cut",
+    reopened: "times that their stores were closed and opened again",
+    felled: "trees that they dropped and that were too large to go at once",
     events: "events at which a crash was simulated",
     subsets: "images: a subset of the outstanding effects, of all subsets",
     samples: "images: a sample, because too many effects were outstanding",
@@ -44,5 +50,9 @@ impl Tally {
 }
 
 pub fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+    add(counter, 1);
+}
+
+pub fn add(counter: &AtomicU64, number: u64) {
+    counter.fetch_add(number, Ordering::Relaxed);
 }

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The largest store that the disk takes. Workloads stay far below.
-const CAPACITY: usize = 8 << 20;
+const CAPACITY: usize = 32 << 20;
 
 thread_local! {
     /// Memory to use again: zeroing it anew for each of many thousand disks would cost more than all that is done with them.
@@ -31,6 +31,7 @@ pub(super) struct State {
     pub names: BTreeMap<u64, usize>,
     record: Record,
     calls: u64,
+    cuts: u64,
     fault: Fault,
     probe: Option<Probe>,
 }
@@ -69,7 +70,7 @@ impl Disk {
             files.push(LiveFile { bytes: Vec::new(), blocks: Blocks::default() });
         }
         let names = image.names.clone();
-        let state = State { files, names, record: Vec::new(), calls: 0, fault: Fault::None, probe: None };
+        let state = State { files, names, record: Vec::new(), calls: 0, cuts: 0, fault: Fault::None, probe: None };
         Disk(Arc::new(Shared { memory: Some(memory), state: Mutex::new(state) }))
     }
 
@@ -100,6 +101,11 @@ impl Disk {
 
     pub fn calls(&self) -> u64 {
         self.state().calls
+    }
+
+    /// How many times a file was made shorter.
+    pub fn cuts(&self) -> u64 {
+        self.state().cuts
     }
 
     /// Asks at each event what readers can see.
@@ -165,6 +171,7 @@ impl Disk {
         if state.is_full() && len > self.len_of(&state, file) {
             return Err(full());
         }
+        state.cuts += u64::from(len < self.len_of(&state, file));
         assert!(len <= CAPACITY as u64, "the workload outgrew the simulated disk");
         if file == STORE {
             self.memory().set_len(len)?;
