@@ -16,6 +16,12 @@ use crate::simulated::{Crash, Disk, Effort, Event, Fault, Image, Physics, PlanKi
 use crate::tally::{Tally, count};
 use crate::watchdog;
 
+/// In a run after a crash everything up to its first promise is the recovery, and crashed at every event; of the rest about so many.
+const EVENTS_AFTER_RECOVERY: u64 = 10;
+
+/// A process that is crashed again makes fewer random steps than this first.
+const STEPS_AFTER: u64 = 8;
+
 /// What a process did to a disk, and what it should have led to.
 pub struct Run {
     pub start: Start,
@@ -49,18 +55,24 @@ impl Tour<'_> {
         let mut image = Image::default();
         let mut floor = run.floor;
         let mut event: Option<&Event> = None;
+        let mut is_recovering = run.depth > 0;
+        let stride = if run.depth > 0 { run.record.len() as u64 / EVENTS_AFTER_RECOVERY } else { self.stride };
+        // Runs after a crash are many, so each gets less.
+        let Effort { exhaustive, samples, torn } = self.effort;
+        let effort = Effort { exhaustive: exhaustive >> run.depth, samples: samples >> run.depth, torn };
         for position in 0.. {
             let floor_before = floor;
             if let Some(event) = event {
                 floor = floor.max(run.model.owed_to_readers(event.seen));
                 floor = floor.max(event.promised().unwrap_or(0));
+                is_recovering &= event.promised().is_none();
             }
             let only_new = floor == floor_before && matches!(event, Some(Event { what: What::Effect(_), .. }));
             // A promise that changes nothing leaves no image that was not possible before.
             let is_news = event.is_none_or(|event| event.promised().is_none()) || floor > floor_before;
-            if is_news && random.one_in(self.stride) {
+            if is_news && (is_recovering || random.one_in(stride)) {
                 count(&self.tally.events);
-                for plan in crash.plans(self.effort, only_new) {
+                for plan in crash.plans(effort, only_new) {
                     crash.build(&plan, &mut image);
                     self.count_image(plan.kind, run.depth);
                     let explain = |wrong| describe(run, position, &plan, floor, wrong);
@@ -70,7 +82,7 @@ impl Tour<'_> {
                 if self.goes_on_from(run, 5, &mut random) {
                     count(&self.tally.killed);
                     let (start, live) = crash.killed();
-                    let next = self.verify(run, &live, start, floor, random.next());
+                    let next = self.verify(run, &live, start, random.below(STEPS_AFTER), floor, random.next());
                     let explain = |wrong| format!("after a kill at event {position}: {wrong}");
                     self.explore(&next.map_err(explain)?, random.next()).map_err(explain)?;
                 }
@@ -109,9 +121,11 @@ impl Tour<'_> {
         random: &mut Random,
     ) -> Result<(), String> {
         let explored = self.goes_on_from(run, 1, random);
-        // The start is a copy of the image: only for those whose recovery is looked into.
-        let next = self.verify(run, image, if explored { start() } else { Start::default() }, floor, random.next())?;
-        if explored {
+        if !explored {
+            // Nobody will look at its record, so the start, a copy of the image, is not needed.
+            self.verify(run, image, Start::default(), 0, floor, random.next())?;
+        } else {
+            let next = self.verify(run, image, start(), random.below(STEPS_AFTER), floor, random.next())?;
             self.explore(&next, random.next()).map_err(|wrong| format!("in the recovery: {wrong}"))?;
             if random.one_in(4) {
                 self.recover_on_a_failing_disk(run, image, floor, random)?;
@@ -120,8 +134,8 @@ impl Tour<'_> {
         Ok(())
     }
 
-    /// The invariants. Returns what the new process did.
-    fn verify(&self, run: &Run, image: &Image, start: Start, floor: u64, seed: u64) -> Result<Run, String> {
+    /// The invariants. Returns what the new process did; before it closes it goes on for some random steps.
+    fn verify(&self, run: &Run, image: &Image, start: Start, steps: u64, floor: u64, seed: u64) -> Result<Run, String> {
         watchdog::alive();
         let disk = Disk::holding(image);
         let trouble = |doing: &'static str| {
@@ -139,13 +153,22 @@ impl Tour<'_> {
         session.check().map_err(trouble("checking after the crash"))?;
         session.commit_durably().map_err(trouble("writing after the crash"))?;
         session.look().map_err(trouble("reading what was written after the crash"))?;
+        for _ in 0..steps {
+            session.step().map_err(trouble("working on after the crash"))?;
+        }
         session.close().map_err(trouble("closing after the crash"))?;
         let model = std::mem::take(&mut session.model);
         Ok(Run { start, record: disk.record(), model, floor, depth: run.depth + 1 })
     }
 
     /// Opens the store on a disk that fails in the middle of that, each call in turn; then on one that works.
-    fn recover_on_a_failing_disk(&self, run: &Run, image: &Image, floor: u64, random: &mut Random) -> Result<(), String> {
+    fn recover_on_a_failing_disk(
+        &self,
+        run: &Run,
+        image: &Image,
+        floor: u64,
+        random: &mut Random,
+    ) -> Result<(), String> {
         for fault in [Fault::Once, Fault::Short, Fault::From, Fault::FullFrom] {
             for call in 0.. {
                 let disk = Disk::holding(image);
@@ -159,7 +182,7 @@ impl Tour<'_> {
                     Err(Trouble::Refused(_)) => {}
                 }
                 count(&self.tally.recoveries_failed);
-                self.verify(run, &disk.live(), Start::default(), floor, random.next()).map_err(explain)?;
+                self.verify(run, &disk.live(), Start::default(), 0, floor, random.next()).map_err(explain)?;
                 if !fault(call).strikes_within(calls) {
                     break;
                 }
@@ -172,8 +195,11 @@ impl Tour<'_> {
 /// A report that says enough to understand the case without a debugger.
 fn describe(run: &Run, position: usize, plan: &impl std::fmt::Debug, floor: u64, wrong: String) -> String {
     let first = position.saturating_sub(24);
-    let recent: Vec<String> =
-        run.record[first..position].iter().enumerate().map(|(at, event)| format!("  {}: {event}", first + at)).collect();
+    let recent: Vec<String> = run.record[first..position]
+        .iter()
+        .enumerate()
+        .map(|(at, event)| format!("  {}: {event}", first + at))
+        .collect();
     format!(
         "{wrong}\n(depth {}, crash after event {position} of {}, {floor} was durable, {plan:?}; events before it:\n{})",
         run.depth,

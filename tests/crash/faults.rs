@@ -47,7 +47,8 @@ pub fn run(tour: &Tour<'_>, seed: u64, steps: u32, fault: Fault) -> Result<u64, 
     let start = Start { durable: disk.live().into(), outstanding: Vec::new() };
     let afterwards = Run { start, record: Vec::new(), model: run.model, floor, depth: 0 };
     let tour = Tour { stride: 1, ..*tour };
-    tour.explore(&afterwards, seed).map_err(|wrong| explain(format!("opened again without a crash: {wrong}"), &disk))?;
+    tour.explore(&afterwards, seed)
+        .map_err(|wrong| explain(format!("opened again without a crash: {wrong}"), &disk))?;
     Ok(calls)
 }
 

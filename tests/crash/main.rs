@@ -8,12 +8,14 @@
 //! | `../simulated/` | the disk, its record, what a crash may leave |
 //! | `opening.rs` | how a store on it is opened |
 //! | `model.rs`, `changes.rs`, `session.rs` | a process that uses the store and knows what it should hold |
+//! | `concurrent.rs` | a process with several writers |
 //! | `runs.rs`, `explore.rs` | recording a workload, and crashing it everywhere: the invariants |
 //! | `faults.rs` | workloads on a disk that fails |
 //! | `bites.rs` | what is broken on purpose, and who notices |
 
 mod bites;
 mod changes;
+mod concurrent;
 mod explore;
 mod faults;
 mod model;
@@ -71,7 +73,7 @@ fn in_parallel(more: impl Fn(u64) -> bool + Sync, job: impl Fn(u64) -> Result<()
 #[test]
 fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").unwrap_or(60_000);
+    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").unwrap_or(80_000);
     let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
     let (tally, started) = (Tally::default(), Instant::now());
     in_parallel(
@@ -82,8 +84,14 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
             // One run in four is looked at from every side; for the others half of that must do, so that there are more of them.
             let exhaustive = if seed.is_multiple_of(4) { 10 } else { 6 };
             let effort = Effort { exhaustive, samples: 16, torn: 3 };
-            let tour = Tour { options, physics: Physics::HONEST, effort, stride: 1, again: 80, deepest: 3, tally: &tally };
-            let explored = runs::record(seed, 40, options, &tally).and_then(|run| tour.explore(&run, seed));
+            let tour =
+                Tour { options, physics: Physics::HONEST, effort, stride: 1, again: 160, deepest: 3, tally: &tally };
+            let recorded = if seed % 5 == 4 {
+                concurrent::record(seed, 10, options, &tally)
+            } else {
+                runs::record(seed, 40, options, &tally)
+            };
+            let explored = recorded.and_then(|run| tour.explore(&run, seed));
             explored.map_err(|wrong| format!("seed {seed}: {wrong}"))
         },
     );
@@ -94,7 +102,7 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
 #[test]
 fn a_failing_disk_means_errors_and_nothing_worse() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let seeds = number_from("PENTIMENTO_CRASH_IMAGES").map_or(24, |images| (images / 2500).max(24));
+    let seeds = number_from("PENTIMENTO_CRASH_IMAGES").map_or(16, |images| (images / 5000).max(16));
     let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
     const STEPS: u32 = 16;
     /// More calls than a workload of so many steps makes.
@@ -107,7 +115,8 @@ fn a_failing_disk_means_errors_and_nothing_worse() {
             let seed = first + number / 4;
             let kind = [Fault::Once, Fault::Short, Fault::From, Fault::FullFrom][number as usize % 4];
             let options = runs::options_of(seed, None);
-            let tour = Tour { options, physics: Physics::HONEST, effort, stride: 24, again: 0, deepest: 0, tally: &tally };
+            let tour =
+                Tour { options, physics: Physics::HONEST, effort, stride: 24, again: 0, deepest: 0, tally: &tally };
             for call in 0..CALLS_AT_MOST {
                 let calls = faults::run(&tour, seed, STEPS, kind(call))
                     .map_err(|wrong| format!("seed {seed}, {:?}: {wrong}", kind(call)))?;

@@ -80,7 +80,9 @@ pub fn shows(snapshot: &Snapshot, state: &State) -> Result<(), String> {
             };
             if *key != **expected_key || value != expected_value.as_slice() {
                 let (found, expected) = (key.escape_ascii(), expected_key.escape_ascii());
-                return Err(wrong(format!("tree {name}: found key {found} where {expected} should be, or its value is another's")));
+                return Err(wrong(format!(
+                    "tree {name}: found key {found} where {expected} should be, or its value is another's"
+                )));
             }
         }
         if let Some((key, _)) = expected.next() {

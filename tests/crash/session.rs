@@ -177,7 +177,10 @@ impl Session {
                 if strict {
                     self.disk.promised(at);
                     if db.timestamp().0 != at {
-                        return broken(format!("commit {at} was acknowledged, but readers see only {}", db.timestamp()));
+                        return broken(format!(
+                            "commit {at} was acknowledged, but readers see only {}",
+                            db.timestamp()
+                        ));
                     }
                 }
                 Ok(())

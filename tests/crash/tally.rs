@@ -23,6 +23,7 @@ macro_rules! tally {
 
 tally! {
     runs: "runs recorded",
+    concurrent: "runs of several threads recorded",
     commits: "commits in them",
     checkpoints: "checkpoints in them",
     spilled: "pages that their transactions spilled",

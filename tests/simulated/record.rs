@@ -78,7 +78,9 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Effect(effect) => match &**effect {
-                Effect::Write { file, offset, bytes } => write!(f, "write file {file} at {offset}, {} bytes", bytes.len()),
+                Effect::Write { file, offset, bytes } => {
+                    write!(f, "write file {file} at {offset}, {} bytes", bytes.len())
+                }
                 effect => write!(f, "{effect:?}"),
             },
             What::Sync(target) => write!(f, "sync {target:?}"),
