@@ -66,8 +66,20 @@ pub(crate) enum Put {
         /// The page of the large value that was replaced.
         orphan: Option<PageId>,
     },
-    /// The entry belongs at this index, replacing what is there if `found`.
+    /// There is no room, or the node had better be rewritten. The entry belongs at this index, replacing what is there
+    /// if `found`.
     NoRoom { index: usize, found: bool },
+}
+
+/// Whether a node had better be rewritten than get a key at `index`, because keys there share more than its prefix and
+/// heads do not tell them apart any more. Looked at only when the count passes a power of two.
+#[inline]
+fn wants_prefix(node: &Node<'_>, index: usize, suffix: &[u8]) -> bool {
+    if !(node.count() + 1).is_power_of_two() {
+        return false;
+    }
+    let head = Some(head_of(suffix));
+    node.head(index) == head || index.checked_sub(1).is_some_and(|before| node.head(before) == head)
 }
 
 /// A node that may be changed.
@@ -194,6 +206,9 @@ impl<'a> NodeMut<'a> {
             let done = self.replace(index, extent, old_len, suffix, fill, limit)?;
             return Ok(if done { Put::Done { new: false, orphan } } else { no_room });
         }
+        if wants_prefix(&node, index, suffix) {
+            return Ok(no_room);
+        }
         let cell_len = LEAF_CELL + suffix.len() + fill.cell_len();
         if !self.reserve(1, cell_len, limit) {
             return Ok(no_room);
@@ -315,8 +330,10 @@ impl<'a> NodeMut<'a> {
     /// Replaces the separators `from..to` and the children to their right, if that fits in `limit` bytes.
     pub fn splice(&mut self, from: usize, to: usize, add: &Children, limit: usize) -> Result<bool, Fault> {
         let mut bytes = 0;
+        let node = self.node()?;
         for (key, _) in add {
-            match key.strip_prefix(self.node()?.prefix) {
+            match key.strip_prefix(node.prefix) {
+                Some(suffix) if wants_prefix(&node, from, suffix) => return Ok(false),
                 Some(suffix) => bytes += BRANCH_CELL + suffix.len(),
                 None => return Ok(false),
             }

@@ -13,7 +13,7 @@ use crate::path::{Path, Way};
 use crate::plan::{Lean, plan};
 use crate::run::Run;
 use crate::tree_mut::{TreeMut, check_key, check_value};
-use crate::value::{ValueLocation, large_value_mut};
+use crate::value::{ValueLocation, large_value, large_value_mut};
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Sets the value of `key`; `true` if there was none.
@@ -75,6 +75,8 @@ impl<P: WritePages> TreeMut<'_, P> {
             && let (_, Stored::Large(page, old_len)) = leaf.entry(index)?
             && old_len == len
         {
+            // What is about to be overwritten must be what the leaf says it is.
+            large_value(page, self.pages.page(page)?, len)?;
             return Ok((false, large_value_mut(self.pages, page, len)?));
         }
         let page = self.pages.allocate(self.root, LARGE_HEADER + len)?;
@@ -119,7 +121,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         fill: Fill<'_>,
     ) -> Result<Option<PageId>, P::Error> {
         let leaf = Node::read(self.pages, page)?;
-        let widens = key.starts_with(leaf.prefix);
+        let keeps_prefix = key.starts_with(leaf.prefix);
         let mut run = Run::from_node(&leaf)?;
         let mut orphan = None;
         let mut lean = Lean::Even;
@@ -135,7 +137,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let capacity = self.capacity();
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
-        let nearly_full = widens && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+        let nearly_full = keeps_prefix && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
         let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)

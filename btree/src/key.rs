@@ -186,7 +186,8 @@ mod tests {
                 assert_eq!(key.into_vec(), bytes);
             }
         }
-        assert!(b"a".as_slice() < b"b");
-        assert_eq!(format!("{:?}", Key::from(b"a\n".as_slice())), "b\"a\\n\"");
+        let key = Key::from(b"a\n".as_slice());
+        assert!(key < *b"b");
+        assert_eq!(format!("{key:?}"), "b\"a\\n\"");
     }
 }

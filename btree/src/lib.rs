@@ -25,8 +25,8 @@
 //! - Bytes from pages are not believed: a body of any content gives a [`Fault`] or some data, never a panic, never an
 //!   endless loop.
 //! - A node has at most the pager's capacity, unless it cannot be split further.
-//! - An operation that is refused because of its arguments changes nothing. When a page cannot be had in the middle of a
-//!   change, the change is left unfinished, and the transaction must be abandoned.
+//! - An operation that is refused because of its arguments changes nothing. When a page cannot be had in the middle of
+//!   a change, the change is left unfinished, and the transaction must be abandoned.
 //!
 //! [`PageId`]: pentimento_storage::PageId
 #![forbid(unsafe_code)]
@@ -38,9 +38,11 @@ mod check;
 mod cursor;
 mod dismantle;
 mod edit;
+mod feed;
 mod insert;
 mod key;
 mod layout;
+mod loader;
 pub mod memory;
 mod node;
 pub mod pages;

@@ -168,12 +168,18 @@ impl Run {
         Run { level: self.level, page: self.page, leftmost: self.leftmost, bytes: self.bytes.clone(), items }
     }
 
-    /// Takes the last entry away and gives what it held; the bytes of a value are forgotten.
-    pub fn split_off_last(&mut self) -> Fill<'static> {
-        match self.items.pop().map(|item| item.load) {
-            Some(Load::Large(page, len)) => Fill::Large(page, len),
-            _ => Fill::Zeros(0),
-        }
+    /// Takes the entry that was added last away again, and gives what it held; the bytes of a value are forgotten.
+    pub fn pop(&mut self) -> Fill<'static> {
+        let Some(item) = self.items.pop() else {
+            return Fill::Zeros(0);
+        };
+        let (start, held) = match item.load {
+            Load::Inline(value) => (value.start.min(item.suffix.start), Fill::Zeros(value.len)),
+            Load::Large(page, len) => (item.suffix.start, Fill::Large(page, len)),
+            Load::Zeros(_) | Load::Child(_) => (item.suffix.start, Fill::Zeros(0)),
+        };
+        self.bytes.truncate(start);
+        held
     }
 
     pub fn fill(&self, index: usize) -> Fill<'_> {

@@ -84,6 +84,17 @@ impl<'p, P: ReadPages> Tree<'p, P> {
         Ok(self.find(key)?.is_some())
     }
 
+    /// A hint that `key` is about to be looked up or changed: goes down to the branch above its leaf, and asks for the
+    /// leaf without waiting for it. Worth its while a few keys ahead in a batch.
+    ///
+    /// # Errors
+    /// When a branch cannot be read or is damaged.
+    pub fn prefetch(&self, key: &[u8]) -> Result<(), P::Error> {
+        let (_, leaf) = Path::seek_unread(self.pages, self.root, key)?;
+        self.pages.prefetch(leaf);
+        Ok(())
+    }
+
     /// Whether there are no entries.
     ///
     /// # Errors

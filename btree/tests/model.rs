@@ -1,8 +1,9 @@
 //! The map against the dumbest model of it, a `BTreeMap`.
 //!
-//! Strategy: random sequences of all operations over four families of keys (tiny, numbered, with a long common prefix,
-//! up to the longest) and values from none to several pages, in nodes of 4 KiB to 64 KiB. Invariants: each answer is the
-//! model's; at the end the checker finds nothing, no page leaks, and both hold the same.
+//! Strategy: random sequences of all operations over five families of keys (tiny, numbered, with a long common prefix,
+//! up to the longest, prefixes of each other) and values from none to several pages, in nodes of 512 bytes, for deep
+//! trees, to 64 KiB. Invariants: each answer is the model's; at the end the checker finds nothing, no page leaks, and
+//! both hold the same.
 
 mod common;
 
@@ -73,7 +74,7 @@ impl Arbitrary for Op {
 
 impl Arbitrary for Case {
     fn arbitrary(g: &mut Gen) -> Case {
-        let capacity = *g.choose(&[4096, 5000, 8192 - 32, 16384, 65536 - 32, 65535]).unwrap();
+        let capacity = *g.choose(&[512, 1024, 4096, 5000, 8192 - 32, 16384, 65536 - 32, 65535]).unwrap();
         Case { capacity, family: u8::arbitrary(g) % 5, ops: Vec::arbitrary(g) }
     }
 

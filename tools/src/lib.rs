@@ -1,0 +1,15 @@
+//! The library behind `pent`, the command line of the Pentimento store.
+//!
+//! Each command is a module: its arguments, the work, and a report that can be serialised. Printing is a step of its own that decides
+//! nothing, so that what `--json` gives and what people read are the same figures.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod demo;
+mod error;
+mod format;
+mod interrupt;
+mod output;
+
+pub use error::{Error, Result};
+pub use interrupt::Interrupt;
