@@ -70,7 +70,8 @@ impl Tour<'_> {
             let only_new = floor == floor_before && matches!(event, Some(Event { what: What::Effect(_), .. }));
             // A promise that changes nothing leaves no image that was not possible before.
             let is_news = event.is_none_or(|event| event.promised().is_none()) || floor > floor_before;
-            if is_news && (is_recovering || random.one_in(stride)) {
+            let is_last = position == run.record.len();
+            if is_last || is_news && (is_recovering || random.one_in(stride)) {
                 count(&self.tally.events);
                 for plan in crash.plans(effort, only_new) {
                     crash.build(&plan, &mut image);

@@ -5,6 +5,7 @@
 //! 3. Once there is room again after a full disk, the store takes durable commits without being opened again, unless it said that it would not.
 //! 4. What a crash then leaves, or the process itself, holds the invariants of every crash.
 
+use crate::concurrent;
 use crate::explore::{Run, Tour};
 use crate::model::Model;
 use crate::session::{Outcome, Session, Trouble};
@@ -15,23 +16,14 @@ use pentimento::Error;
 /// How many more steps a store is given that takes no writes any more.
 const STEPS_WHEN_POISONED: u32 = 3;
 
+const COMMITS_OF_EACH: u32 = 4;
+
 /// Runs one workload with one fault, and crashes what it left. Tells how many calls there were.
 pub fn run(tour: &Tour<'_>, seed: u64, steps: u32, fault: Fault) -> Result<u64, String> {
     let disk = Disk::holding(&Image::default());
     disk.fail(fault);
-    let begun = tolerate(Session::begin(&disk, Model::default(), tour.options, seed), fault)?;
-    let mut model = Model::default();
-    if let Some(mut session) = begun {
-        let worked = work(&mut session, steps, fault, tour).and_then(|()| {
-            let closed = session.close();
-            tolerate(closed, fault).map(drop)
-        });
-        worked.map_err(|wrong| explain(wrong, &disk))?;
-        model = std::mem::take(&mut session.model);
-    } else {
-        // Its creation got as far as the first commit, or not.
-        model.reaches(1);
-    }
+    let done = if seed % 5 == 4 { several(&disk, seed, fault, tour) } else { one(&disk, seed, steps, fault, tour) };
+    let model = done.map_err(|wrong| explain(wrong, &disk))?;
     let calls = disk.calls();
     count(match fault {
         Fault::Once(_) => &tour.tally.faulty_once,
@@ -50,6 +42,30 @@ pub fn run(tour: &Tour<'_>, seed: u64, steps: u32, fault: Fault) -> Result<u64, 
     tour.explore(&afterwards, seed)
         .map_err(|wrong| explain(format!("opened again without a crash: {wrong}"), &disk))?;
     Ok(calls)
+}
+
+/// A process with one thread.
+fn one(disk: &Disk, seed: u64, steps: u32, fault: Fault, tour: &Tour<'_>) -> Result<Model, String> {
+    let begun = Session::begin(disk, Model::default(), tour.options, seed);
+    let Some(mut session) = tolerate(begun, fault)? else {
+        // Its creation got as far as the first commit, or not.
+        let mut model = Model::default();
+        model.reaches(1);
+        return Ok(model);
+    };
+    work(&mut session, steps, fault, tour)?;
+    let closed = session.close();
+    tolerate(closed, fault)?;
+    Ok(std::mem::take(&mut session.model))
+}
+
+/// A process with several threads that commit.
+fn several(disk: &Disk, seed: u64, fault: Fault, tour: &Tour<'_>) -> Result<Model, String> {
+    let (model, refusals) = concurrent::work(disk, seed, COMMITS_OF_EACH, tour.options)?;
+    for error in refusals {
+        tolerate::<()>(Err(Trouble::Refused(error)), fault)?;
+    }
+    Ok(model)
 }
 
 fn explain(wrong: String, disk: &Disk) -> String {

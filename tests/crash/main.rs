@@ -11,6 +11,7 @@
 //! | `concurrent.rs` | a process with several writers |
 //! | `runs.rs`, `explore.rs` | recording a workload, and crashing it everywhere: the invariants |
 //! | `faults.rs` | workloads on a disk that fails |
+//! | `found.rs` | cases that were found, as small tests of their own |
 //! | `bites.rs` | what is broken on purpose, and who notices |
 
 mod bites;
@@ -18,6 +19,7 @@ mod changes;
 mod concurrent;
 mod explore;
 mod faults;
+mod found;
 mod model;
 mod opening;
 mod runs;
