@@ -43,7 +43,7 @@ impl Shared<'_> {
         txn.set_durability(if strict { Durability::Sync } else { Durability::None })?;
         let base = txn.base().0;
         let mut state = (**self.model().state_at(base)).clone();
-        for _ in 0..random.within(1, 5) {
+        for _ in 0..changes::how_many(random) {
             changes::change(&mut txn, &mut state, random)?;
         }
         // Something that is surely new, so that there is a commit.

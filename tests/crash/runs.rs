@@ -8,9 +8,9 @@ use crate::simulated::{Disk, Image, Start};
 use crate::tally::{Tally, add, count};
 use pentimento::Bug;
 
-/// The options that a seed stands for.
+/// The options that a seed stands for. Transactions that spill while another thread makes a checkpoint are seeds of their own.
 pub fn options_of(seed: u64, bug: Option<Bug>) -> Options {
-    let spill = if seed % 3 == 1 { Some(48 << 10) } else { None };
+    let spill = if seed % 3 == 1 || seed % 10 == 4 { Some(48 << 10) } else { None };
     let memory = if seed % 5 == 2 { Some((256 << 10, 512 << 10)) } else { None };
     Options { spill, memory, bug }
 }

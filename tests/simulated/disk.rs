@@ -129,7 +129,7 @@ impl Disk {
         let verdict = state.count();
         let len = self.len_of(&state, file);
         let mut allowed = match verdict {
-            Verdict::Go => bytes.len() as u64,
+            Verdict::Go | Verdict::FailAfter => bytes.len() as u64,
             Verdict::Fail => 0,
             // Within a sector nothing stops half-way.
             Verdict::Short => ((offset + bytes.len() as u64 / 2) / SECTOR * SECTOR).saturating_sub(offset),
@@ -159,7 +159,7 @@ impl Disk {
         match verdict {
             Verdict::Go if done.len() == bytes.len() => Ok(()),
             Verdict::Go => Err(full()),
-            Verdict::Fail | Verdict::Short => Err(failure()),
+            Verdict::Fail | Verdict::FailAfter | Verdict::Short => Err(failure()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::io;
 pub enum Fault {
     #[default]
     None,
-    /// This call fails, and does nothing.
+    /// This call fails, and does nothing; but if its number is odd and it is a write, it has been done all the same.
     Once(u64),
     /// This call and all after it fail.
     From(u64),
@@ -22,14 +22,19 @@ pub enum Fault {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Go,
+    /// Fails and does nothing.
     Fail,
+    /// Fails; but a write is done.
+    FailAfter,
+    /// Fails; but half of a write is done.
     Short,
 }
 
 impl Fault {
     pub(super) fn verdict(self, call: u64) -> Verdict {
         match self {
-            Fault::Once(at) if call == at => Verdict::Fail,
+            Fault::Once(at) if call == at && at % 2 == 0 => Verdict::Fail,
+            Fault::Once(at) if call == at => Verdict::FailAfter,
             Fault::From(at) if call >= at => Verdict::Fail,
             Fault::Short(at) if call == at => Verdict::Short,
             _ => Verdict::Go,
