@@ -12,6 +12,7 @@ use pentimento::{Database, Durability, Error};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 const WRITERS: u32 = 3;
 
@@ -94,6 +95,7 @@ pub fn work(disk: &Disk, seed: u64, commits: u32, options: Options) -> Result<(M
         Err(error) => return Ok((model, vec![error])),
     };
     disk.promised(db.timestamp().0);
+    disk.let_syncs_take(Duration::from_micros(50));
     let watched = db.clone();
     disk.watch(Some(Box::new(move || watched.timestamp().0)));
     let mut random = Random::new(seed);

@@ -25,7 +25,7 @@ fn a_store_whose_creation_was_killed_opens_after_a_crash_of_the_next_process() {
             for plan in crash.plans(EVERYTHING, true) {
                 crash.build(&plan, &mut image);
                 if let Err(error) = open(&Disk::holding(&image), Options::default()) {
-                    panic!("{error}\nafter {plan:?} of {} effects", crash.outstanding.len());
+                    panic!("{error}\nafter {plan:?}");
                 }
             }
             if crash.advance().is_none() {

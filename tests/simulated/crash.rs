@@ -66,32 +66,36 @@ pub struct Crash<'r> {
     rest: std::slice::Iter<'r, Event>,
     physics: Physics,
     random: Random,
-    pub durable: Image,
-    pub outstanding: Vec<Arc<Effect>>,
+    durable: Image,
+    /// With the number of events after which each was there.
+    outstanding: Vec<(usize, Arc<Effect>)>,
+    position: usize,
 }
 
 impl<'r> Crash<'r> {
     pub fn new(start: &Start, record: &'r [Event], physics: Physics, seed: u64) -> Crash<'r> {
-        let (durable, outstanding) = ((*start.durable).clone(), start.outstanding.clone());
-        Crash { rest: record.iter(), physics, random: Random::new(seed), durable, outstanding }
+        let outstanding = start.outstanding.iter().map(|effect| (0, effect.clone())).collect();
+        let durable = (*start.durable).clone();
+        Crash { rest: record.iter(), physics, random: Random::new(seed), durable, outstanding, position: 0 }
     }
 
     /// Lets the next event happen.
     pub fn advance(&mut self) -> Option<&'r Event> {
         let event = self.rest.next()?;
+        self.position += 1;
         match &event.what {
-            What::Effect(effect) => self.outstanding.push(effect.clone()),
-            What::Sync(target) => {
+            What::Effect(effect) => self.outstanding.push((self.position, effect.clone())),
+            What::Sync { target, begun } => {
                 let obeys = self.physics.obeys_syncs && (*target != Target::Names || self.physics.obeys_syncs_of_names);
                 if obeys {
-                    for effect in self.outstanding.extract_if(.., |effect| effect.target() == *target) {
+                    for (_, effect) in covered(&mut self.outstanding, *target, *begun) {
                         self.durable.apply(&effect);
                     }
                     self.forget_nameless();
                 }
             }
-            What::FailedSync(target) => {
-                for effect in self.outstanding.extract_if(.., |effect| effect.target() == *target) {
+            What::FailedSync { target, begun } => {
+                for (_, effect) in covered(&mut self.outstanding, *target, *begun) {
                     let fate = Fate::any(&mut self.random);
                     fate.befall(&effect, &mut self.durable, self.physics.sector);
                 }
@@ -105,10 +109,10 @@ impl<'r> Crash<'r> {
     fn forget_nameless(&mut self) {
         for file in 1..self.durable.files.len() {
             let is_named = self.durable.names.values().any(|named| *named == file);
-            let awaits_name = self.outstanding.iter().any(|effect| effect.target() == Target::Names);
+            let awaits_name = self.outstanding.iter().any(|(_, effect)| effect.target() == Target::Names);
             if !is_named && !awaits_name {
                 self.durable.files[file] = Vec::new();
-                self.outstanding.retain(|effect| effect.target() != Target::File(file));
+                self.outstanding.retain(|(_, effect)| effect.target() != Target::File(file));
             }
         }
     }
@@ -130,7 +134,7 @@ impl<'r> Crash<'r> {
         }
         let sector = self.physics.sector;
         let can_tear = if only_new { &self.outstanding[count - 1..] } else { &self.outstanding[..] };
-        if can_tear.iter().any(|effect| effect.pieces(sector).nth(1).is_some()) {
+        if can_tear.iter().any(|(_, effect)| effect.pieces(sector).nth(1).is_some()) {
             plans.extend((0..effort.torn).map(|_| {
                 let random = &mut self.random;
                 let fates = self.outstanding.iter().map(|_| Fate::any(random)).collect();
@@ -177,7 +181,7 @@ impl<'r> Crash<'r> {
     pub fn build(&self, plan: &Plan, image: &mut Image) {
         image.clone_from(&self.durable);
         let one = |index: usize, image: &mut Image| {
-            plan.fates[index].befall(&self.outstanding[index], image, self.physics.sector);
+            plan.fates[index].befall(&self.outstanding[index].1, image, self.physics.sector);
         };
         match &plan.order {
             None => (0..self.outstanding.len()).for_each(|index| one(index, image)),
@@ -188,9 +192,19 @@ impl<'r> Crash<'r> {
     /// What the next process finds if only this one dies: nothing is lost, and nothing more is durable.
     pub fn killed(&self) -> (Start, Image) {
         let mut live = self.durable.clone();
-        self.outstanding.iter().for_each(|effect| live.apply(effect));
-        (Start { durable: Arc::new(self.durable.clone()), outstanding: self.outstanding.clone() }, live)
+        self.outstanding.iter().for_each(|(_, effect)| live.apply(effect));
+        let outstanding = self.outstanding.iter().map(|(_, effect)| effect.clone()).collect();
+        (Start { durable: Arc::new(self.durable.clone()), outstanding }, live)
     }
+}
+
+/// Takes out what a sync of `target` covers that began after `begun` events.
+fn covered(
+    outstanding: &mut Vec<(usize, Arc<Effect>)>,
+    target: Target,
+    begun: usize,
+) -> impl Iterator<Item = (usize, Arc<Effect>)> {
+    outstanding.extract_if(.., move |(at, effect)| effect.target() == target && *at <= begun)
 }
 
 impl Fate {
@@ -228,6 +242,10 @@ mod tests {
         Event { what, seen: 0 }
     }
 
+    fn synced(target: Target, begun: usize) -> Event {
+        event(What::Sync { target, begun })
+    }
+
     fn images(crash: &mut Crash<'_>, effort: Effort) -> Vec<Image> {
         let mut found = Vec::new();
         for plan in crash.plans(effort, false) {
@@ -243,7 +261,7 @@ mod tests {
     #[test]
     fn what_is_not_synced_may_be_lost_in_any_combination() {
         let len = event(What::Effect(Arc::new(Effect::SetLen { file: STORE, len: 4 })));
-        let sync = event(What::Sync(Target::File(STORE)));
+        let sync = synced(Target::File(STORE), 1);
         let record = [len, sync, write(0, b"a"), write(1, b"b"), write(2, b"c")];
         let mut crash = Crash::new(&Start::default(), &record, Physics::HONEST, 1);
         while crash.advance().is_some() {}
@@ -257,7 +275,7 @@ mod tests {
     #[test]
     fn a_long_write_tears_at_sectors_and_a_short_one_does_not() {
         let len = event(What::Effect(Arc::new(Effect::SetLen { file: STORE, len: 2048 })));
-        let sync = event(What::Sync(Target::File(STORE)));
+        let sync = synced(Target::File(STORE), 1);
         let record = [len, sync, write(512, &[1; 512]), write(1000, &[2; 600])];
         let mut crash = Crash::new(&Start::default(), &record, Physics::HONEST, 1);
         crash.advance();
@@ -276,7 +294,7 @@ mod tests {
     fn names_need_a_sync_of_their_own() {
         let create = event(What::Effect(Arc::new(Effect::Create { number: 7, file: 1 })));
         let grow = event(What::Effect(Arc::new(Effect::SetLen { file: 1, len: 3 })));
-        let record = [create, grow, event(What::Sync(Target::File(1))), event(What::Sync(Target::Names))];
+        let record = [create, grow, synced(Target::File(1), 2), synced(Target::Names, 3)];
         let mut crash = Crash::new(&Start::default(), &record, Physics::HONEST, 1);
         (0..3).for_each(|_| assert!(crash.advance().is_some()));
         let named: Vec<bool> = images(&mut crash, EFFORT).iter().map(|image| image.names.contains_key(&7)).collect();
@@ -289,9 +307,9 @@ mod tests {
     #[test]
     fn a_failed_sync_is_not_made_good_by_the_next() {
         let len = event(What::Effect(Arc::new(Effect::SetLen { file: STORE, len: 1 })));
-        let sync = event(What::Sync(Target::File(STORE)));
-        let failed = event(What::FailedSync(Target::File(STORE)));
-        let record = [len, sync.clone(), write(0, b"x"), failed, sync];
+        let target = Target::File(STORE);
+        let failed = event(What::FailedSync { target, begun: 3 });
+        let record = [len, synced(target, 1), write(0, b"x"), failed, synced(target, 4)];
         let survives = |seed| {
             let mut crash = Crash::new(&Start::default(), &record, Physics::HONEST, seed);
             while crash.advance().is_some() {}
@@ -299,5 +317,17 @@ mod tests {
         };
         let survivals = (0..64).filter(|seed| survives(*seed)).count();
         assert!((1..64).contains(&survivals), "{survivals} of 64");
+    }
+
+    #[test]
+    fn a_sync_does_not_cover_what_is_written_while_it_runs() {
+        let len = event(What::Effect(Arc::new(Effect::SetLen { file: STORE, len: 2 })));
+        let record = [len, write(0, b"a"), write(1, b"b"), synced(Target::File(STORE), 2)];
+        let mut crash = Crash::new(&Start::default(), &record, Physics::HONEST, 1);
+        while crash.advance().is_some() {}
+        let found = images(&mut crash, EFFORT);
+        assert!(
+            found.iter().any(|image| image.store() == b"a\0") && found.iter().all(|image| image.store()[0] == b'a')
+        );
     }
 }

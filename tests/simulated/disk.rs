@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// The largest store that the disk takes. Workloads stay far below.
 const CAPACITY: usize = 32 << 20;
@@ -32,6 +33,7 @@ pub(super) struct State {
     record: Record,
     calls: u64,
     cuts: u64,
+    syncs_take: Duration,
     fault: Fault,
     probe: Option<Probe>,
 }
@@ -70,7 +72,16 @@ impl Disk {
             files.push(LiveFile { bytes: Vec::new(), blocks: Blocks::default() });
         }
         let names = image.names.clone();
-        let state = State { files, names, record: Vec::new(), calls: 0, cuts: 0, fault: Fault::None, probe: None };
+        let state = State {
+            files,
+            names,
+            record: Vec::new(),
+            calls: 0,
+            cuts: 0,
+            syncs_take: Duration::ZERO,
+            fault: Fault::None,
+            probe: None,
+        };
         Disk(Arc::new(Shared { memory: Some(memory), state: Mutex::new(state) }))
     }
 
@@ -97,6 +108,11 @@ impl Disk {
 
     pub fn fail(&self, fault: Fault) {
         self.state().fault = fault;
+    }
+
+    /// Makes syncs slow, so that other threads write meanwhile.
+    pub fn let_syncs_take(&self, time: Duration) {
+        self.state().syncs_take = time;
     }
 
     pub fn calls(&self) -> u64 {
@@ -184,10 +200,15 @@ impl Disk {
     }
 
     pub(super) fn sync(&self, target: Target) -> io::Result<()> {
-        let mut state = self.state();
-        let verdict = state.count();
+        let (verdict, begun, takes) = {
+            let mut state = self.state();
+            (state.count(), state.record.len(), state.syncs_take)
+        };
+        if !takes.is_zero() {
+            std::thread::sleep(takes);
+        }
         let fine = verdict == Verdict::Go;
-        state.push(if fine { What::Sync(target) } else { What::FailedSync(target) });
+        self.state().push(if fine { What::Sync { target, begun } } else { What::FailedSync { target, begun } });
         if fine { Ok(()) } else { Err(failure()) }
     }
 

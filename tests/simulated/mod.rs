@@ -7,6 +7,7 @@
 //! The rules of this disk, as hostile as the world:
 //! 1. A write within one sector of 512 bytes happens or does not. Of a longer one any sectors may be missing.
 //! 2. Until a file is synced, of its writes and changes of length any may be missing, whatever the order in which they were asked for.
+//!    A sync covers what was asked for before it began, not what is asked for while it runs.
 //! 3. A name that was made or removed is so for sure only after a sync of the names. A sync of the file is not enough.
 //! 4. A sync that fails has written some of it, and forgets the rest: a later sync that succeeds says nothing about them.
 //!

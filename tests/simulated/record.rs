@@ -29,8 +29,15 @@ pub enum Target {
 #[derive(Clone)]
 pub enum What {
     Effect(Arc<Effect>),
-    Sync(Target),
-    FailedSync(Target),
+    /// A sync that has ended. It covers what was there when it began, after so many events.
+    Sync {
+        target: Target,
+        begun: usize,
+    },
+    FailedSync {
+        target: Target,
+        begun: usize,
+    },
     /// The process was told that this timestamp is durable.
     Promised(u64),
 }
@@ -83,8 +90,8 @@ impl fmt::Display for Event {
                 }
                 effect => write!(f, "{effect:?}"),
             },
-            What::Sync(target) => write!(f, "sync {target:?}"),
-            What::FailedSync(target) => write!(f, "sync {target:?} failed"),
+            What::Sync { target, begun } => write!(f, "sync {target:?}, begun at {begun}"),
+            What::FailedSync { target, begun } => write!(f, "sync {target:?} failed, begun at {begun}"),
             What::Promised(at) => write!(f, "{at} was promised"),
         }
     }
