@@ -3,6 +3,8 @@
 use crate::opening::{Options, open};
 use crate::simulated::{Crash, Disk, Effort, Fault, Image, Physics, Start};
 use pentimento::Durability;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 const EVERYTHING: Effort = Effort { exhaustive: 10, samples: 32, torn: 4 };
 
@@ -59,4 +61,38 @@ fn a_close_that_reports_no_error_has_made_everything_durable() {
         }
     }
     assert!(refused >= 4, "only {refused} calls of a checkpoint failed");
+}
+
+/// A page spills in one transaction, and again in the next while a checkpoint of the first begins. The checkpoint must still know the first version's
+/// checksum. The window is a few instructions wide, hence the many rounds.
+#[test]
+fn a_checkpoint_knows_what_spilled_before_it_whatever_spills_meanwhile() {
+    const ROUNDS: u32 = 10_000;
+    let disk = Disk::holding(&Image::default());
+    // Every page spills as soon as the next one is touched.
+    let db = open(&disk, Options { spill: Some(1), ..Options::default() }).expect("a new store");
+    let writing = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let checkpoints = scope.spawn(|| {
+            while writing.load(Ordering::Relaxed) {
+                db.checkpoint().expect("a checkpoint");
+            }
+        });
+        for round in 0..ROUNDS {
+            let mut txn = db.begin_write().expect("the turn");
+            txn.set_durability(Durability::None).expect("a durability");
+            let mut tree = txn.tree("notes").expect("the tree");
+            // A page each.
+            for key in 0..4_u8 {
+                tree.insert([key], [round as u8; 1900]).expect("an insert");
+            }
+            txn.commit().expect("a commit");
+            if checkpoints.is_finished() {
+                break;
+            }
+        }
+        writing.store(false, Ordering::Relaxed);
+        checkpoints.join().expect("the checkpoints' thread does not panic");
+    });
+    assert!(db.check().is_clean());
 }

@@ -31,6 +31,7 @@ mod watchdog;
 
 use explore::Tour;
 use simulated::{Effort, Fault, Physics};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -58,7 +59,10 @@ fn in_parallel(more: impl Fn(u64) -> bool + Sync, job: impl Fn(u64) -> Result<()
                     if failed.load(Ordering::Relaxed) || !more(number) {
                         break;
                     }
-                    if let Err(wrong) = job(number) {
+                    let done = catch_unwind(AssertUnwindSafe(|| job(number)));
+                    // What it said went to the standard error output.
+                    let done = done.unwrap_or_else(|_| Err(format!("job {number} panicked")));
+                    if let Err(wrong) = done {
                         failed.store(true, Ordering::Relaxed);
                         failures.lock().unwrap_or_else(PoisonError::into_inner).push(wrong);
                     }
