@@ -199,10 +199,8 @@ impl Checker<'_> {
             if place.as_immediate().is_some() {
                 self.summary.registers.push(id);
             }
-            let crc = self.store.durable_crc(id, birth).or_else(|| {
-                let spilled = self.store.spilled.lock().get(&id).copied();
-                spilled.filter(|(at, _)| *at == birth).map(|(_, crc)| crc)
-            });
+            let spilled = || self.store.spilled.lock().get(&(id, birth)).copied();
+            let crc = self.store.durable_crc(id, birth).or_else(spilled);
             if place.is_medium() && crc.is_none() {
                 self.find(Some(id), None, "it lies in slots, but its checksum is known to nobody");
             }

@@ -14,18 +14,22 @@
 //! A checkpoint that fails before the meta is written gives its slots back and changes nothing. A failed sync, or a failure from the meta on,
 //! leaves it unknown what is on the disk: the store is poisoned.
 
+use crate::history::PageMap;
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::meta::{META_OFFSETS, Meta};
 use crate::pins::ReaderKind;
 use crate::place::Place;
+use crate::planted::Bug;
 use crate::read::Pin;
 use crate::run_writer::RunWriter;
+use crate::slots::CUT_SLOTS;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering, fence};
 use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
 use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
 use crate::table_update::TableUpdate;
 use crate::turn::Patience;
+use crate::write_set::{Private, State, WriteSet};
 use crate::{Error, PageId, Result, Timestamp};
 use std::time::Instant;
 
@@ -50,6 +54,8 @@ struct Checkpoint {
     /// C, with our registration as a reader there.
     pin: Option<Pin>,
     at: Timestamp,
+    /// The timestamp that becomes durable: C, or that of the commit that the checkpoint is made for.
+    target: Timestamp,
     previous: Timestamp,
     pages: u32,
     settling: Vec<Settling>,
@@ -69,20 +75,19 @@ impl Store {
             return Ok(self.installed());
         }
         let started = Instant::now();
-        let mut checkpoint = match self.begin_checkpoint()? {
-            Ok(checkpoint) => checkpoint,
-            Err(durable) => return Ok(durable),
-        };
+        let mut checkpoint = self.begin_checkpoint()?;
+        if checkpoint.at == checkpoint.previous {
+            return Ok(checkpoint.at);
+        }
+        checkpoint.collect(&PageMap::default());
         checkpoint.write_versions()?;
         let update = checkpoint.write_table()?;
+        if !self.options.has(Bug::SkipDataSync) {
+            self.sync()?;
+        }
         checkpoint.make_durable(update)?;
-        checkpoint.settle();
-        let took = started.elapsed().as_micros() as u64;
-        self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-        self.counters.checkpoint_us.fetch_add(took, Ordering::Relaxed);
-        let at = checkpoint.at;
-        drop(checkpoint);
-        self.cut_tail()?;
+        let at = checkpoint.finish(started);
+        self.cut_tail(CUT_SLOTS)?;
         Ok(at)
     }
 
@@ -98,21 +103,19 @@ impl Store {
     }
 
     /// Step 1. One checkpoint at a time; writers are not waited for.
-    fn begin_checkpoint(self: &Arc<Self>) -> Result<Result<Checkpoint, Timestamp>> {
+    fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint> {
         let mut running = self.checkpointing.lock();
         while *running {
             self.checkpoint_ended.wait(&mut running);
         }
         self.check_writable()?;
         let previous = self.pins.durable.get().unwrap_or_default();
-        if self.installed() == previous {
-            return Ok(Err(previous));
-        }
         *running = true;
         let at = self.clock.pin_installed(|at| self.pins.running.set(Some(at)));
-        Ok(Ok(Checkpoint {
+        Ok(Checkpoint {
             pin: Some(self.pin_at(at, ReaderKind::Checkpoint)),
             at,
+            target: at,
             previous,
             // Numbers taken by a transaction that is still open may be among these; they are not in use at C.
             pages: self.ids.lock().next,
@@ -120,14 +123,14 @@ impl Store {
             settling: Vec::new(),
             changes: Vec::new(),
             taken: Vec::new(),
-        }))
+        })
     }
 
-    /// Cuts the free tail off the file, if it is long enough.
-    fn cut_tail(&self) -> Result<()> {
+    /// Cuts the free tail off the file, if it has at least `least` slots.
+    fn cut_tail(&self, least: u64) -> Result<()> {
         let medium = self.medium()?;
         let mut slots = self.slots.lock();
-        if let Some(end) = slots.cut_at() {
+        if let Some(end) = slots.cut_at(least) {
             medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("truncate", medium.path(), source))?;
             slots.cut(end);
         }
@@ -193,17 +196,59 @@ impl Store {
         }
         self.checkpoint()?;
         self.maintain();
-        self.cut_tail()?;
+        self.cut_tail(1)?;
         let Some(_turn) = self.take_turn(Patience::Forever) else { return Ok(()) };
         self.check_writable()?;
         self.write_both_metas(true)
     }
 }
 
+impl WriteSet {
+    /// Makes the transaction's state the newest and durable by one checkpoint, without a journal, whatever its size: its pages and the
+    /// table are written before it is installed, so that a full disk leaves the store as it was. The turn is kept until it is durable.
+    ///
+    /// # Errors
+    /// [`Error::DiskFull`] and other failures before the first sync: nothing has happened. Failures of a sync or of the meta poison the store.
+    pub fn install_durably(mut self) -> Result<Timestamp> {
+        let started = Instant::now();
+        let (store, target) = (self.store().clone(), self.birth());
+        self.forget_savepoints();
+        self.spill()?;
+        // Nobody else installs meanwhile, so C is what we began after.
+        let mut checkpoint = store.begin_checkpoint()?;
+        checkpoint.target = target;
+        checkpoint.collect(&self.pages);
+        checkpoint.write_versions()?;
+        for (&id, private) in &self.pages {
+            let entry = match private.state {
+                State::Spilled { place, crc } => {
+                    let run = store.run_of(place).expect("what spilled lies in the medium");
+                    DiskEntry::Version { run, birth: target, crc }
+                }
+                State::Register(value) => DiskEntry::Register { value, birth: target },
+                State::Freed if private.fresh => continue,
+                State::Freed => DiskEntry::Dead { since: target },
+                State::Frame { .. } => unreachable!("everything has spilled"),
+            };
+            checkpoint.changes.push(Change { id, entry });
+        }
+        let update = checkpoint.write_table()?;
+        store.sync()?;
+        let superseded = self.install_pages(|at| store.clock.install_unjournaled(at));
+        let count = superseded.len();
+        store.reclaimer.lock().add(superseded);
+        checkpoint.make_durable(update)?;
+        checkpoint.finish(started);
+        drop(self);
+        store.reclaim_after(count);
+        store.cut_tail(CUT_SLOTS)?;
+        Ok(target)
+    }
+}
+
 impl Checkpoint {
     /// Step 2.
     fn write_versions(&mut self) -> Result<()> {
-        self.collect();
         // A tree's pages together, in the order of their numbers.
         self.settling.sort_unstable_by_key(|settling| (settling.run.start, settling.id));
         let store = self.store.clone();
@@ -226,15 +271,17 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Finds what changed since the previous checkpoint, stretch by stretch.
-    fn collect(&mut self) {
+    /// Finds what changed since the previous checkpoint, stretch by stretch, apart from what is about to be superseded.
+    fn collect(&mut self, superseded: &PageMap<Private>) {
         for stretch in 0..(self.pages as usize).div_ceil(ENTRIES_PER_TABLE_PAGE) {
             if self.store.table.stamp_of(stretch) <= self.previous {
                 continue;
             }
             let first = (stretch * ENTRIES_PER_TABLE_PAGE) as u32;
             for id in (first..self.pages.min(first + ENTRIES_PER_TABLE_PAGE as u32)).map(PageId) {
-                self.collect_page(id);
+                if !superseded.contains_key(&id) {
+                    self.collect_page(id);
+                }
             }
         }
     }
@@ -260,8 +307,8 @@ impl Checkpoint {
             let run = Run { start: u64::from(owner.0), slots: 0 };
             self.settling.push(Settling { id, birth, frame: place, run, crc: 0 });
         } else {
-            let spilled = store.spilled.lock().get(&id).copied();
-            let (_, crc) = spilled.filter(|(at, _)| *at == birth).expect("a version in slots is older, or spilled");
+            let spilled = store.spilled.lock().get(&(id, birth)).copied();
+            let crc = spilled.expect("a version in slots is older, or spilled");
             let run = store.run_of(place).expect("a version's place lies in the medium");
             self.changes.push(Change { id, entry: DiskEntry::Version { run, birth, crc } });
         }
@@ -295,8 +342,8 @@ impl Checkpoint {
             }
             let mut page = match store.durable.read().leaf(medium, stretch) {
                 // The previous checkpoint is durable and pinned, and we are the only checkpointer.
-                Some(bytes) => TablePage::copied(bytes, 0, stretch as u32, self.at),
-                None => TablePage::new(0, stretch as u32, self.at),
+                Some(bytes) => TablePage::copied(bytes, 0, stretch as u32, self.target),
+                None => TablePage::new(0, stretch as u32, self.target),
             };
             while let Some(change) = changes.next_if(|change| PageTable::stretch_of(change.id) == stretch) {
                 page.set_entry(change.id, change.entry);
@@ -308,7 +355,7 @@ impl Checkpoint {
             for parent in update.parents_to_write(level, store.durable.read().level_len(level)) {
                 let children = update.children(&store.durable.read(), level, parent);
                 let newest = children.iter().map(|child| child.newest).max().unwrap_or_default();
-                let mut page = TablePage::new(level as u32, parent as u32, self.at);
+                let mut page = TablePage::new(level as u32, parent as u32, self.target);
                 page.set_refs(&children);
                 let table_ref = self.write_table_page(&page, newest, &mut writer)?;
                 update.set(level, parent, table_ref);
@@ -335,25 +382,33 @@ impl Checkpoint {
     /// Step 4, and publication.
     fn make_durable(&mut self, update: TableUpdate) -> Result<()> {
         let store = &self.store;
-        store.sync()?;
         let root = update.root(&store.durable.read());
-        store.write_meta(self.at, self.pages, update.levels(), root, false)?;
+        store.write_meta(self.target, self.pages, update.levels(), root, false)?;
         // From here on what we took is the durable checkpoint's.
         self.taken.clear();
         let replaced = store.durable.write().apply(update);
         {
             // Both pins change at once in the eyes of reclamation.
             let _reclaimer = store.reclaimer.lock();
-            store.pins.durable.set(Some(self.at));
+            store.pins.durable.set(Some(self.target));
             store.pins.running.set(None);
         }
         {
             let mut slots = store.slots.lock();
             replaced.into_iter().for_each(|run| slots.release(run));
         }
-        store.spilled.lock().retain(|_, (birth, _)| *birth > self.at);
-        store.clock.durable_up_to(self.at);
+        store.spilled.lock().retain(|(_, birth), _| *birth > self.target);
+        store.clock.durable_up_to(self.target);
         Ok(())
+    }
+
+    /// Settles, counts, and tells which timestamp is durable.
+    fn finish(mut self, started: Instant) -> Timestamp {
+        self.settle();
+        let counters = &self.store.counters;
+        counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        counters.checkpoint_us.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
+        self.target
     }
 
     /// Steps 5 and 6.

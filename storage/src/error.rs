@@ -117,6 +117,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of a call that the operating system failed: [`Error::DiskFull`] has a kind of its own.
+    #[must_use]
+    pub fn from_io(operation: &'static str, path: &std::path::Path, source: io::Error) -> Error {
+        Error::io(operation, path, source)
+    }
+
     pub(crate) fn io(operation: &'static str, path: &std::path::Path, source: io::Error) -> Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

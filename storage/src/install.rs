@@ -20,10 +20,26 @@ impl WriteSet {
     /// commit is published only when a checkpoint has made it durable. Without any change there is no commit,
     /// and the timestamp is the one that the transaction began after.
     #[must_use]
-    pub fn install(mut self, strict: bool) -> Timestamp {
-        if self.pages.is_empty() {
-            return self.base();
-        }
+    pub fn install(self, strict: bool) -> Timestamp {
+        if self.pages.is_empty() { self.base() } else { self.install_always(strict) }
+    }
+
+    /// As [`install`](WriteSet::install), but makes a commit of no change too: timestamps that a journal names must all exist.
+    #[must_use]
+    pub fn install_always(mut self, strict: bool) -> Timestamp {
+        let (store, at) = (self.store().clone(), self.birth());
+        let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
+        let superseded = self.install_pages(|at| store.clock.install(at, strict));
+        let count = superseded.len();
+        // Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
+        store.reclaimer.lock().add(superseded);
+        drop(self);
+        store.reclaim_after(count);
+        at
+    }
+
+    /// Installs all pages, and has the commit noted as installed. The turn is kept.
+    pub(crate) fn install_pages(&mut self, note: impl FnOnce(Timestamp)) -> Vec<Superseded> {
         let store = self.store().clone();
         let at = self.birth();
         let (pages, saved) = self.take_all();
@@ -44,23 +60,23 @@ impl WriteSet {
         }
         // Page numbers may be reused at once: older timestamps find the old page in the history.
         store.ids.lock().free.append(&mut freed);
-        let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
-        store.clock.install(at, strict);
+        note(at);
         store.counters.commits.fetch_add(1, Ordering::Relaxed);
         store.counters.versions_installed.fetch_add(versions, Ordering::Relaxed);
-        drop(self);
-
-        let budget = RECLAIM_BUDGET + 2 * superseded.len();
-        let mut reclaimer = store.reclaimer.lock();
-        reclaimer.add(superseded);
-        if reclaimer.is_due(&store) {
-            reclaimer.pass(&store, budget);
-        }
-        at
+        superseded
     }
 }
 
 impl Store {
+    /// A bounded amount of reclamation, after a commit that superseded so many versions.
+    pub(crate) fn reclaim_after(&self, superseded: usize) {
+        let budget = RECLAIM_BUDGET + 2 * superseded;
+        let mut reclaimer = self.reclaimer.lock();
+        if reclaimer.is_due(self) {
+            reclaimer.pass(self, budget);
+        }
+    }
+
     fn install_page(
         &self,
         id: PageId,
@@ -76,7 +92,7 @@ impl Store {
                 self.frames.hand_over(frame, len)
             }
             State::Spilled { place, crc, .. } => {
-                self.spilled.lock().insert(id, (at, crc));
+                self.spilled.lock().insert((id, at), crc);
                 place
             }
             State::Register(value) => Place::immediate(value),

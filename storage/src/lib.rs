@@ -22,6 +22,7 @@ mod install;
 mod layout;
 mod medium;
 mod meta;
+mod open;
 mod pins;
 mod place;
 mod planted;

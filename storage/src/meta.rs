@@ -124,6 +124,10 @@ impl Meta {
         if get_u32(bytes, 16) as usize != SLOT_BYTES {
             return Err(damaged("its slot size is not 2048"));
         }
+        // Nobody counts that far, and what is added to either must not overflow.
+        if meta.timestamp.0 > u64::MAX / 2 || meta.sequence > u64::MAX / 2 {
+            return Err(damaged("its timestamp or sequence is out of range"));
+        }
         if meta.slot() != slot {
             return Err(damaged("it belongs in the other meta slot"));
         }

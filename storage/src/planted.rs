@@ -25,4 +25,16 @@ pub enum Bug {
     ReadersTakeTheTurn,
     /// Law 8: what comes from disk is not checked.
     SkipVerification,
+    /// A meta is written before what it names is synced.
+    SkipDataSync,
+    /// A commit is acknowledged before its record is synced.
+    SkipJournalSync,
+    /// A record is believed whatever its checksum says.
+    SkipRecordChecksum,
+    /// Records of an earlier life of a segment's file look like those of this one.
+    TakeRecycledRecords,
+    /// Recovery gives up the journal before a checkpoint holds what it told.
+    ForgetJournalEarly,
+    /// A commit that no journal holds is thought durable once the journal is synced.
+    JournalSpeaksForAll,
 }

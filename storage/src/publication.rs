@@ -16,6 +16,8 @@ struct State {
     /// Strict commits that are not durable yet, in order.
     strict: VecDeque<Timestamp>,
     durable: Timestamp,
+    /// A commit that no journal holds, installed but not durable yet. No journal speaks for it or for what follows.
+    unjournaled: Option<Timestamp>,
     stopped: bool,
 }
 
@@ -59,10 +61,24 @@ impl Publication {
         self.publish(&state);
     }
 
+    /// As a strict commit, but one that only a checkpoint makes durable.
+    pub fn install_unjournaled(&self, at: Timestamp) {
+        self.state.lock().unjournaled = Some(at);
+        self.install(at, true);
+    }
+
+    /// A journal holds everything up to `at`. Tells what is durable by that: nothing from an unjournaled commit on.
+    pub fn journal_is_durable(&self, at: Timestamp) -> Timestamp {
+        let limit = self.state.lock().unjournaled.map_or(at, |unjournaled| at.min(Timestamp(unjournaled.0 - 1)));
+        self.durable_up_to(limit);
+        limit
+    }
+
     /// Everything up to `at` would survive a crash.
     pub fn durable_up_to(&self, at: Timestamp) {
         let mut state = self.state.lock();
         state.durable = state.durable.max(at);
+        state.unjournaled.take_if(|unjournaled| *unjournaled <= at);
         while state.strict.front().is_some_and(|strict| *strict <= at) {
             state.strict.pop_front();
         }

@@ -16,8 +16,8 @@ const SEGMENT_SLOTS: u64 = SEGMENT_BYTES / SLOT_BYTES as u64;
 /// The file grows by multiples of this many slots (256 KiB): smaller pieces cost several times as much for each byte.
 const GROWTH_SLOTS: u64 = 128;
 
-/// A shorter free tail than this is not worth a system call; and what was cut too eagerly must grow again.
-const CUT_SLOTS: u64 = 4 * GROWTH_SLOTS;
+/// While the store is open a shorter free tail than this is left: what was cut too eagerly must grow again.
+pub(crate) const CUT_SLOTS: u64 = 2 * GROWTH_SLOTS;
 
 /// Stretches up to this length have a class of their own.
 const EXACT: u64 = 32;
@@ -189,11 +189,10 @@ impl Slots {
             && self.stretches.range(..run.end()).next_back().is_none_or(|(&start, &slots)| start + slots <= run.start)
     }
 
-    /// Where the file can be cut, if enough of its tail is free.
-    pub fn cut_at(&self) -> Option<u64> {
+    /// Where the file can be cut, if at least `least` slots of its tail are free.
+    pub fn cut_at(&self, least: u64) -> Option<u64> {
         let tail = self.free_tail()?;
-        let end = tail.start.next_multiple_of(GROWTH_SLOTS);
-        (self.end - end.min(self.end) >= CUT_SLOTS).then_some(end)
+        (tail.slots >= least).then_some(tail.start)
     }
 
     /// The file now has only `end` slots; the rest was free.
@@ -227,7 +226,7 @@ mod tests {
                     slots.release(run);
                     used[run.start as usize..run.end() as usize].fill(false);
                 } else if what % 16 == 1 {
-                    if let Some(end) = slots.cut_at() {
+                    if let Some(end) = slots.cut_at(CUT_SLOTS) {
                         slots.cut(end);
                         used.truncate(end as usize);
                     }

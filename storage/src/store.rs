@@ -14,10 +14,10 @@
 //! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
 
 use crate::frame::FramePool;
-use crate::history::{History, PageMap};
+use crate::history::History;
 use crate::layout::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 use crate::medium::Medium;
-use crate::meta::{META_BYTES, META_OFFSETS, META_SLOTS, Meta, USER_BYTES};
+use crate::meta::USER_BYTES;
 use crate::pins::{ReaderKind, Registry};
 use crate::place::Place;
 use crate::planted::Bug;
@@ -27,9 +27,10 @@ use crate::slots::Slots;
 use crate::stats::Counters;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, RwLock};
 use crate::table::PageTable;
-use crate::table_page::{DiskEntry, DurableTable, TableRef};
+use crate::table_page::DurableTable;
 use crate::turn::{Patience, Turn};
 use crate::{Error, PageId, Result, Timestamp};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// How a store behaves. Sizes are in bytes.
@@ -79,7 +80,7 @@ impl Options {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if !self.page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&self.page_size) {
             return Err(Error::InvalidOption {
                 option: "page size",
@@ -151,7 +152,7 @@ pub struct Store {
     pub(crate) pins: CheckpointPins,
     pub(crate) meta: Mutex<MetaState>,
     /// Checksums of versions that spilled and are not in a durable table yet, with their births.
-    pub(crate) spilled: Mutex<PageMap<(Timestamp, u32)>>,
+    pub(crate) spilled: Mutex<HashMap<(PageId, Timestamp), u32>>,
     pub(crate) checkpointing: Mutex<bool>,
     pub(crate) checkpoint_ended: Condvar,
     pub(crate) counters: Counters,
@@ -160,7 +161,7 @@ pub struct Store {
 }
 
 impl Store {
-    fn assemble(
+    pub(crate) fn assemble(
         medium: Option<Box<dyn Medium>>,
         options: Options,
         at: Timestamp,
@@ -193,110 +194,6 @@ impl Store {
         };
         store.pins.durable.set(on_disk.then_some(at));
         store
-    }
-
-    /// An empty store in memory alone: it has no limits, never checkpoints, and goes with the process.
-    ///
-    /// # Errors
-    /// When an option is out of range.
-    pub fn in_memory(options: Options) -> Result<Arc<Store>> {
-        options.check()?;
-        let slots = Slots::new(0, Vec::new()).expect("no runs overlap");
-        let meta = MetaState { store_id: [0; 16], sequence: 0, pages: 0, user: [0; USER_BYTES] };
-        Ok(Arc::new(Self::assemble(None, options, Timestamp::ZERO, slots, DurableTable::default(), meta)))
-    }
-
-    /// Makes a new, empty store in a medium, whose contents are lost.
-    ///
-    /// # Errors
-    /// When an option is out of range, or the medium fails.
-    pub fn create(medium: Box<dyn Medium>, options: Options, store_id: [u8; 16]) -> Result<Arc<Store>> {
-        options.check()?;
-        if options.read_only {
-            return Err(Error::ReadOnly);
-        }
-        let end = META_SLOTS;
-        let path = medium.path().to_owned();
-        medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("extend", &path, source))?;
-        let slots = Slots::new(end, vec![Run { start: 0, slots: META_SLOTS }]).expect("one run");
-        let meta = MetaState { store_id, sequence: 0, pages: 0, user: [0; USER_BYTES] };
-        let store = Self::assemble(Some(medium), options, Timestamp::ZERO, slots, DurableTable::default(), meta);
-        store.write_both_metas(false)?;
-        Ok(Arc::new(store))
-    }
-
-    /// Opens the store in a medium. The page size is the file's.
-    ///
-    /// # Errors
-    /// When the medium holds no store, or a damaged one; nothing is written before everything is checked.
-    pub fn open(medium: Box<dyn Medium>, mut options: Options) -> Result<Arc<Store>> {
-        let meta = Self::read_meta(medium.as_ref())?;
-        options.page_size = meta.page_size as usize;
-        options.check()?;
-        let store_slots = medium.len() / SLOT_BYTES as u64;
-        let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp };
-        let mut used = vec![Run { start: 0, slots: META_SLOTS }];
-        let mut found = Vec::with_capacity(meta.pages as usize);
-        let durable = DurableTable::load(medium.as_ref(), meta.pages, meta.levels, root, |id, entry| {
-            check_entry(id, entry, meta.timestamp, medium.as_ref())?;
-            if let DiskEntry::Version { run, .. } = entry {
-                used.push(run);
-            }
-            found.push((id, entry));
-            Ok(())
-        })?;
-        used.extend(durable.runs());
-        let slots = Slots::new(store_slots, used).map_err(|(one, two)| Error::Damaged {
-            structure: "page table",
-            page: None,
-            slot: Some(two.start),
-            what: format!("slots {}..{} and {}..{} overlap", one.start, one.end(), two.start, two.end()),
-        })?;
-        let state = MetaState { store_id: meta.store_id, sequence: meta.sequence, pages: meta.pages, user: meta.user };
-        let store = Self::assemble(Some(medium), options, meta.timestamp, slots, durable, state);
-        store.fill_table(meta.pages, &found)?;
-        if !options.read_only {
-            // What the page cache shows may not be on the disk; and a twin flag must not outlive the checkpoint that it speaks of.
-            store.write_both_metas(false)?;
-        }
-        Ok(Arc::new(store))
-    }
-
-    fn read_meta(medium: &dyn Medium) -> Result<Meta> {
-        let head_len = medium.len().min(META_SLOTS * SLOT_BYTES as u64);
-        if head_len < META_OFFSETS[1] + META_BYTES as u64 {
-            return Err(Error::NotAStore { path: medium.path().to_owned(), why: "it is too short" });
-        }
-        let address = medium
-            .address(0, head_len)
-            .ok_or_else(|| Error::NotAStore { path: medium.path().to_owned(), why: "its beginning cannot be read" })?;
-        // SAFETY: the medium vouches for the address, and nobody writes the meta slots before the store is open.
-        let head = unsafe { std::slice::from_raw_parts(address.as_ptr(), head_len as usize) };
-        Meta::choose(head, medium.path())
-    }
-
-    fn fill_table(&self, pages: u32, found: &[(PageId, DiskEntry)]) -> Result<()> {
-        let mut ids = self.ids.lock();
-        ids.next = pages;
-        for &(id, entry) in found {
-            match entry {
-                DiskEntry::NeverUsed => ids.free.push(id),
-                DiskEntry::Dead { since } => {
-                    ids.free.push(id);
-                    self.table.grow_to(id).install(since, Place::NOWHERE);
-                }
-                DiskEntry::Version { run, birth, .. } => {
-                    let place = self.place_of(run)?.unverified();
-                    self.table.grow_to(id).install(birth, place);
-                }
-                DiskEntry::Register { value, birth } => {
-                    self.table.grow_to(id).install(birth, Place::immediate(value));
-                }
-            }
-        }
-        // Low numbers first: they are taken from the end.
-        ids.free.reverse();
-        Ok(())
     }
 
     /// The bytes that one page aims at, header included.
@@ -405,9 +302,37 @@ impl Store {
 
     /// An error of the medium that leaves it unknown what is on the disk: from now on there are no writes and no publication.
     pub(crate) fn poison(&self, error: &Error) {
-        self.poison.lock().get_or_insert_with(|| error.to_string());
+        self.poison_because(&error.to_string());
+    }
+
+    /// As after a failed sync: from now on there are no writes and no publication. For a journal that failed.
+    pub fn poison_because(&self, why: &str) {
+        self.poison.lock().get_or_insert_with(|| why.to_owned());
         self.poisoned.store(true, Ordering::SeqCst);
         self.clock.stop();
+    }
+
+    /// A journal would bring back everything up to `at` after a crash. Tells up to where that makes commits durable, and publishes them.
+    pub fn journal_is_durable(&self, at: Timestamp) -> Timestamp {
+        if self.options.has(Bug::JournalSpeaksForAll) {
+            self.clock.durable_up_to(at);
+            return at;
+        }
+        self.clock.journal_is_durable(at)
+    }
+
+    /// What tells this store from others.
+    #[must_use]
+    pub fn store_id(&self) -> [u8; 16] {
+        self.meta.lock().store_id
+    }
+
+    /// Whether a test has planted this bug: for the layers above.
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    pub fn has_planted(&self, bug: Bug) -> bool {
+        self.options.has(bug)
     }
 
     /// Fails if the store takes no more writes.
@@ -435,37 +360,6 @@ impl Store {
     pub(crate) unsafe fn release_frame(&self, place: Place) {
         // SAFETY: the caller's promise; a frame's place is released once because it is taken out of table or history first.
         unsafe { self.frames.release(place) };
-    }
-}
-
-fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, medium: &dyn Medium) -> Result<()> {
-    let (DiskEntry::Dead { since: birth } | DiskEntry::Version { birth, .. } | DiskEntry::Register { birth, .. }) =
-        entry
-    else {
-        return Ok(());
-    };
-    let damaged = |slot, what: &str| Err(Error::damaged_page(id, slot, what));
-    if birth > at {
-        return damaged(None, "its table entry is younger than the checkpoint");
-    }
-    match entry {
-        DiskEntry::Version { run, .. } => {
-            if run.slots == 0 || run.start < META_SLOTS {
-                return damaged(Some(run.start), "its table entry names an impossible run of slots");
-            }
-            if run.offset() + run.bytes() > medium.len() {
-                return Err(Error::Truncated {
-                    path: medium.path().to_owned(),
-                    needed: run.offset() + run.bytes(),
-                    found: medium.len(),
-                });
-            }
-            Ok(())
-        }
-        DiskEntry::Register { value, .. } if value > crate::place::MAX_REGISTER => {
-            damaged(None, "its register is out of range")
-        }
-        _ => Ok(()),
     }
 }
 

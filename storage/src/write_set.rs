@@ -373,7 +373,7 @@ impl WriteSet {
     }
 
     /// Writes the private pages to free slots, and lets their frames go. Without a sync: the checkpoint that makes them durable does that.
-    fn spill(&mut self) -> Result<()> {
+    pub(crate) fn spill(&mut self) -> Result<()> {
         let (store, birth) = (self.turn.store.clone(), self.birth());
         // What savepoints keep counts as well, or a large transaction with a savepoint would spill at every step.
         let generations = std::iter::once(None).chain((0..self.undo.len()).map(Some));
@@ -446,6 +446,13 @@ impl WriteSet {
         let saved = std::mem::take(&mut self.undo).into_iter().flat_map(|(_, undo)| undo.saved.into_values().flatten());
         let saved = saved.collect();
         (std::mem::take(&mut self.pages), saved)
+    }
+
+    /// Gives up what savepoints keep: there is no going back any more.
+    pub(crate) fn forget_savepoints(&mut self) {
+        let undo = std::mem::take(&mut self.undo);
+        let saved = undo.into_iter().flat_map(|(_, undo)| undo.saved.into_values().flatten());
+        saved.collect::<Vec<_>>().into_iter().for_each(|private| self.discard(private.state));
     }
 
     /// Gives back what a private page holds.

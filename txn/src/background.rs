@@ -19,6 +19,8 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 struct State {
     /// When the next checkpoint is due.
     due: Option<Instant>,
+    /// When the journal must be synced.
+    sync_due: Option<Instant>,
     stop: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -61,6 +63,16 @@ impl Background {
         }
     }
 
+    /// Asks for a sync of the journal at most this much later.
+    pub fn sync_within(&self, limit: Duration) {
+        let Some(at) = Instant::now().checked_add(limit) else { return };
+        let mut state = self.state.lock();
+        if state.sync_due.is_none_or(|due| at < due) {
+            state.sync_due = Some(at);
+            self.changed.notify_one();
+        }
+    }
+
     /// Ends the thread, after the checkpoint that it may be making.
     pub fn stop(&self) {
         let thread = {
@@ -79,20 +91,25 @@ impl Background {
         let mut retry = FIRST_RETRY;
         let mut tidy_every = TIDY_EVERY;
         loop {
-            let is_due = {
+            let (is_due, sync_is_due) = {
                 let mut state = self.state.lock();
-                if !state.stop && state.due.is_none_or(|due| due > Instant::now()) {
+                let next = state.due.into_iter().chain(state.sync_due).min();
+                if !state.stop && next.is_none_or(|due| due > Instant::now()) {
                     let wake = Instant::now() + tidy_every;
-                    let wake = state.due.map_or(wake, |due| due.min(wake));
-                    self.changed.wait_until(&mut state, wake);
+                    self.changed.wait_until(&mut state, next.map_or(wake, |due| due.min(wake)));
                 }
                 if state.stop {
                     return;
                 }
-                state.due.take_if(|due| *due <= Instant::now()).is_some()
+                let now = Instant::now();
+                (state.due.take_if(|due| *due <= now).is_some(), state.sync_due.take_if(|due| *due <= now).is_some())
             };
+            if sync_is_due {
+                // A failure poisons the store, so every writer is told.
+                let _ = shared.flush();
+            }
             if is_due {
-                match shared.store.checkpoint() {
+                match shared.checkpoint() {
                     Ok(_) => retry = FIRST_RETRY,
                     Err(_) if shared.store.check_writable().is_ok() => {
                         self.checkpoint_within(retry);

@@ -5,13 +5,14 @@ use crate::database::{Database, Handle};
 use crate::pages::TxnPages;
 use crate::write::check_durability;
 use crate::{Durability, Error, Result, Timestamp};
-use pentimento_storage::{FileMedium, Medium, Options, Patience, Store};
+use pentimento_storage::{FileLogs, FileMedium, Logs, Medium, Options, Patience, Store};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Options for opening a [`Database`]. The defaults suit most.
 ///
@@ -27,12 +28,28 @@ use std::sync::Arc;
 ///     .open(&path)?;
 /// # Ok::<(), pentimento::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
     options: Options,
     durability: Durability,
+    segment_bytes: u64,
+    checkpoint_interval: Duration,
 }
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            options: Options::default(),
+            durability: Durability::default(),
+            segment_bytes: 64 << 20,
+            checkpoint_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The least size of a journal's segment.
+const MIN_SEGMENT_BYTES: u64 = 16 << 10;
 
 impl Builder {
     /// The size that pages aim at, in bytes: a power of two from 4096 to 65536, 8192 by default. Chosen when the store is created; when
@@ -59,6 +76,19 @@ impl Builder {
     /// How much memory one transaction may take, in bytes, before its pages go to free places in the file. 256 MiB by default.
     pub fn spill_limit(mut self, bytes: usize) -> Builder {
         self.options.spill = bytes;
+        self
+    }
+
+    /// The size of one file of the journal, in bytes: 64 MiB by default, at least 16 KiB. A checkpoint is made when half of it is written; a
+    /// transaction of more than a quarter of it becomes durable by a checkpoint of its own.
+    pub fn journal_segment(mut self, bytes: u64) -> Builder {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// After how long at most what was committed is in the data file itself, so that opening after a crash is quick. 30 seconds by default.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Builder {
+        self.checkpoint_interval = interval;
         self
     }
 
@@ -100,22 +130,47 @@ impl Builder {
         }
         let is_blank = is_blank(&file).map_err(io_error("read"))?;
         let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
-        let database = self.open_medium(Box::new(medium), is_blank && !read_only)?;
+        let logs = FileLogs::beside(path, read_only);
+        let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
         if is_blank {
             sync_directory_of(path).map_err(io_error("sync the directory of"))?;
         }
         Ok(database)
     }
 
-    /// Opens, or with `create` makes, the store in another medium than a file.
+    /// Opens, or with `create` makes, the store in another medium than a file, without a journal: durable commits make checkpoints.
     ///
     /// # Errors
     /// As for [`open`](Builder::open).
     pub fn open_medium(&self, medium: Box<dyn Medium>, create: bool) -> Result<Database> {
+        self.open_on(medium, None, create)
+    }
+
+    /// Opens, or with `create` makes, the store in another medium than a file, with its journal in other logs than files. With `create` logs
+    /// that are there are taken for those of a store that is no more, and removed.
+    ///
+    /// # Errors
+    /// As for [`open`](Builder::open).
+    pub fn open_on(&self, medium: Box<dyn Medium>, logs: Option<Box<dyn Logs>>, create: bool) -> Result<Database> {
         check_durability(self.durability)?;
+        if self.segment_bytes < MIN_SEGMENT_BYTES {
+            return Err(Error::InvalidOption { option: "journal segment", why: "it must have at least 16 KiB" });
+        }
+        if create {
+            self.remove_old_logs(logs.as_deref())?;
+        }
         let store =
             if create { Store::create(medium, self.options, new_id())? } else { Store::open(medium, self.options)? };
-        self.start(store)
+        self.start(store, logs)
+    }
+
+    fn remove_old_logs(&self, logs: Option<&dyn Logs>) -> Result<()> {
+        let Some(logs) = logs else { return Ok(()) };
+        let failed = |source| Error::Io { operation: "remove an old", path: logs.path(0), source };
+        for number in logs.list().map_err(failed)? {
+            logs.remove(number).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// A store in memory alone. It has no limits on memory, no durability, and goes with the process.
@@ -124,10 +179,10 @@ impl Builder {
     /// [`Error::InvalidOption`].
     pub fn in_memory(&self) -> Result<Database> {
         check_durability(self.durability)?;
-        self.start(Store::in_memory(self.options)?)
+        self.start(Store::in_memory(self.options)?, None)
     }
 
-    fn start(&self, store: Arc<Store>) -> Result<Database> {
+    fn start(&self, store: Arc<Store>, logs: Option<Box<dyn Logs>>) -> Result<Database> {
         if store.installed() == Timestamp::ZERO {
             if self.options.read_only {
                 let why = "its creation was interrupted; open it once for writing";
@@ -139,7 +194,12 @@ impl Builder {
             let at = pages.0.install(true);
             store.checkpoint_covering(at)?;
         }
-        Ok(Database::new(Handle::start(store, self.durability)?))
+        let handle = Handle::new(store, self.durability, self.checkpoint_interval);
+        if let Some(logs) = logs {
+            handle.recover(logs, self.segment_bytes)?;
+        }
+        handle.start_background()?;
+        Ok(Database::new(handle))
     }
 }
 

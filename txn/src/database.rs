@@ -3,14 +3,15 @@
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::journal::{Journal, JournalStats};
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
 use pentimento_storage::{Patience, Store};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What the background thread and the handles share.
@@ -18,27 +19,15 @@ pub(crate) struct Shared {
     pub store: Arc<Store>,
     pub durability: Durability,
     pub background: Background,
+    /// Set when the store has been recovered; never for a store in memory, or one without log files.
+    pub journal: OnceLock<Journal>,
+    /// After this long at most a commit is in the data file itself.
+    pub checkpoint_interval: Duration,
     /// Whether dropped trees may wait to be dismantled.
     pub has_doomed: AtomicBool,
 }
 
 impl Shared {
-    /// What a commit leaves to do: to become durable, now or soon.
-    pub fn after_commit(&self, at: Timestamp, durability: Durability) -> Result<()> {
-        match durability {
-            Durability::Sync => {
-                let made = self.store.checkpoint_covering(at);
-                made.map_err(|error| Error::OutcomeUnknown { at, source: Box::new(error.into()) })?;
-            }
-            Durability::Interval(interval) => self.background.checkpoint_within(interval),
-            Durability::None => {}
-        }
-        if self.store.wants_checkpoint() {
-            self.background.checkpoint_now();
-        }
-        Ok(())
-    }
-
     /// Waits until there is room in memory for another transaction: before it takes its turn, so that others can finish.
     fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
         while self.store.is_over_limit() {
@@ -51,7 +40,7 @@ impl Shared {
                 return Err(Error::Busy);
             }
             // Waits for the one that is running, or makes one: so a full disk is this caller's error, not a silent wait.
-            self.store.checkpoint()?;
+            self.checkpoint()?;
             self.store.maintain();
             if self.store.is_over_limit() {
                 self.store.wait_for_progress(Duration::from_millis(5));
@@ -67,25 +56,34 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub fn start(store: Arc<Store>, durability: Durability) -> Result<Handle> {
-        let is_writable = !store.options().read_only;
+    pub fn new(store: Arc<Store>, durability: Durability, checkpoint_interval: Duration) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
             background: Background::default(),
+            journal: OnceLock::new(),
+            checkpoint_interval,
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
             store,
         });
-        if is_writable && !shared.store.is_in_memory() {
-            Background::start(&shared)?;
+        Arc::new(Handle { shared })
+    }
+
+    /// Starts the background thread of a store that has one.
+    pub fn start_background(&self) -> Result<()> {
+        if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
+            return Ok(());
         }
-        Ok(Handle { shared })
+        Background::start(&self.shared)
     }
 
     fn close(&self) -> Result<()> {
         self.shared.background.stop();
         if self.shared.store.check_writable().is_ok() {
             self.shared.store.close()?;
+            if let Some(journal) = self.shared.journal.get() {
+                journal.remove()?;
+            }
         }
         Ok(())
     }
@@ -121,8 +119,8 @@ pub struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(handle: Handle) -> Database {
-        Database { handle: Arc::new(handle) }
+    pub(crate) fn new(handle: Arc<Handle>) -> Database {
+        Database { handle }
     }
 
     /// Opens the store in a file, which is created if it is missing, with the default options.
@@ -203,7 +201,7 @@ impl Database {
     /// # Errors
     /// [`Error::DiskFull`] leaves everything as it was; other failures of the disk may end writing until the store is opened again.
     pub fn checkpoint(&self) -> Result<Timestamp> {
-        Ok(self.store().checkpoint()?)
+        self.handle.shared.checkpoint()
     }
 
     /// Makes every commit so far durable, whatever durability they asked for.
@@ -211,7 +209,7 @@ impl Database {
     /// # Errors
     /// As for [`checkpoint`](Database::checkpoint).
     pub fn flush(&self) -> Result<()> {
-        Ok(self.store().checkpoint_covering(self.store().installed())?)
+        self.handle.shared.flush()
     }
 
     /// Finishes the work that commits leave for later: gives back what nobody needs, trees dropped long ago included. What it cannot give back is
@@ -243,6 +241,12 @@ impl Database {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.store().stats()
+    }
+
+    /// What the journal did since the store was opened; all zero without one.
+    #[must_use]
+    pub fn journal_stats(&self) -> JournalStats {
+        self.handle.shared.journal.get().map(Journal::stats).unwrap_or_default()
     }
 
     /// Which timestamps are kept readable, by whom, since when, and at what cost; oldest first.

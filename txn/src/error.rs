@@ -50,6 +50,18 @@ pub enum Error {
         /// What is missing.
         why: &'static str,
     },
+    /// A journal file beside the store belongs to another store: it was copied, renamed or left there.
+    #[error("{path} is the journal of another store; move it away if that is meant")]
+    ForeignJournal {
+        /// The journal's file.
+        path: PathBuf,
+    },
+    /// The store was not closed cleanly, and its journal holds commits that only an opening for writing can bring back.
+    #[error("{path} was not closed cleanly; open it once for writing, so that it can recover")]
+    NeedsRecovery {
+        /// The store's file.
+        path: PathBuf,
+    },
     /// The file was written by another version of the format.
     #[error("{path} has format version {found}; this program reads version {supported}")]
     UnsupportedVersion {

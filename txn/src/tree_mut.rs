@@ -1,6 +1,7 @@
 //! A tree as a write transaction changes it.
 
 use crate::pages::TxnPages;
+use crate::redo::Redo;
 use crate::write::OpenTree;
 use crate::{Error, Key, KeyBounds, Result};
 use pentimento_btree::{self as btree, WritePages};
@@ -13,12 +14,18 @@ pub type TxnRange<'t> = btree::Range<'t, TxnPages>;
 pub struct TreeMut<'t> {
     pages: &'t mut TxnPages,
     open: &'t mut OpenTree,
+    redo: &'t mut Redo,
     incomplete: &'t mut bool,
 }
 
 impl<'t> TreeMut<'t> {
-    pub(crate) fn new(pages: &'t mut TxnPages, open: &'t mut OpenTree, incomplete: &'t mut bool) -> TreeMut<'t> {
-        TreeMut { pages, open, incomplete }
+    pub(crate) fn new(
+        pages: &'t mut TxnPages,
+        open: &'t mut OpenTree,
+        redo: &'t mut Redo,
+        incomplete: &'t mut bool,
+    ) -> TreeMut<'t> {
+        TreeMut { pages, open, redo, incomplete }
     }
 
     fn map(&self) -> btree::Tree<'_, TxnPages> {
@@ -26,9 +33,15 @@ impl<'t> TreeMut<'t> {
     }
 
     /// Changes the tree; a failure half-way makes the transaction impossible to commit.
-    fn change<T>(&mut self, work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64) -> Result<T>) -> Result<T> {
+    fn change<T>(
+        &mut self,
+        work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
+    ) -> Result<T> {
+        self.redo.finish_reserved(self.pages)?;
+        self.redo.enter(&self.open.name);
         let mut len = self.open.len;
-        let result = work(&mut btree::TreeMut::new(self.pages, self.open.record.root), &mut len);
+        let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
+        let result = work(&mut tree, &mut len, self.redo);
         match &result {
             Err(error) if error.is_refusal() => {}
             Err(_) => *self.incomplete = true,
@@ -46,8 +59,10 @@ impl<'t> TreeMut<'t> {
     /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], or when a page is damaged or
     /// cannot be had.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.change(|tree, len| {
-            *len += u64::from(tree.insert(key.as_ref(), value.as_ref())?);
+        self.change(|tree, len, redo| {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            *len += u64::from(tree.insert(key, value)?);
+            redo.insert(key, value);
             Ok(())
         })
     }
@@ -57,8 +72,10 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// As for [`insert`](TreeMut::insert).
     pub fn replace(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.change(|tree, len| {
-            let old = tree.replace(key.as_ref(), value.as_ref())?;
+        self.change(|tree, len, redo| {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            let old = tree.replace(key, value)?;
+            redo.insert(key, value);
             *len += u64::from(old.is_none());
             Ok(old)
         })
@@ -70,9 +87,10 @@ impl<'t> TreeMut<'t> {
     /// As for [`insert`](TreeMut::insert).
     pub fn insert_reserve(&mut self, key: impl AsRef<[u8]>, len: usize) -> Result<&mut [u8]> {
         let key = key.as_ref();
-        let at = self.change(|tree, entries| {
+        let at = self.change(|tree, entries, redo| {
             let (is_new, _) = tree.reserve(key, len)?;
             *entries += u64::from(is_new);
+            redo.reserve(tree.root(), key);
             tree.as_tree().locate(key)
         })?;
         let room = match at {
@@ -87,9 +105,12 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let was_there = tree.remove(key.as_ref())?;
-            *len -= u64::from(was_there);
+            if was_there {
+                redo.remove(key.as_ref());
+            }
+            *len = less(*len, u64::from(was_there))?;
             Ok(was_there)
         })
     }
@@ -99,9 +120,12 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn take(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let old = tree.take(key.as_ref())?;
-            *len -= u64::from(old.is_some());
+            if old.is_some() {
+                redo.remove(key.as_ref());
+            }
+            *len = less(*len, u64::from(old.is_some()))?;
             Ok(old)
         })
     }
@@ -111,9 +135,12 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let entry = tree.pop_first()?;
-            *len -= u64::from(entry.is_some());
+            if let Some((key, _)) = &entry {
+                redo.remove(key);
+            }
+            *len = less(*len, u64::from(entry.is_some()))?;
             Ok(entry)
         })
     }
@@ -123,9 +150,12 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
             let entry = tree.pop_last()?;
-            *len -= u64::from(entry.is_some());
+            if let Some((key, _)) = &entry {
+                redo.remove(key);
+            }
+            *len = less(*len, u64::from(entry.is_some()))?;
             Ok(entry)
         })
     }
@@ -135,9 +165,10 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn remove_range(&mut self, bounds: impl KeyBounds) -> Result<u64> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
+            redo.remove_range(&bounds);
             let removed = tree.remove_range(bounds)?;
-            *len = len.saturating_sub(removed);
+            *len = less(*len, removed)?;
             Ok(removed)
         })
     }
@@ -147,9 +178,11 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn clear(&mut self) -> Result<u64> {
-        self.change(|tree, len| {
+        self.change(|tree, len, redo| {
+            let removed = tree.clear()?;
             *len = 0;
-            tree.clear()
+            redo.clear();
+            Ok(removed)
         })
     }
 
@@ -165,7 +198,8 @@ impl<'t> TreeMut<'t> {
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let result = self.change(|tree, len| {
+        let result = self.change(|tree, len, redo| {
+            let entries = entries.into_iter().inspect(|(key, value)| redo.insert(key.as_ref(), value.as_ref()));
             let new = tree.bulk_load(entries)?;
             *len += new;
             Ok(new)
@@ -241,6 +275,11 @@ impl<'t> TreeMut<'t> {
     pub fn is_empty(&self) -> bool {
         self.open.len == 0
     }
+}
+
+/// The number of entries after some were removed.
+fn less(len: u64, removed: u64) -> Result<u64> {
+    len.checked_sub(removed).ok_or_else(|| Error::damaged("tree", "it has more entries than its register counts"))
 }
 
 impl fmt::Debug for TreeMut<'_> {

@@ -5,7 +5,9 @@
 
 use crate::catalog::{self, TreeRecord};
 use crate::database::Handle;
+use crate::journal::Journal;
 use crate::pages::TxnPages;
+use crate::redo::{Mark, Redo};
 use crate::tree_mut::TreeMut;
 use crate::{Durability, Error, Result, Timestamp};
 use pentimento_btree as btree;
@@ -17,12 +19,11 @@ use std::sync::atomic::Ordering;
 
 /// How many pages of a dropped tree are given back with the drop itself; larger trees are given back by later commits.
 const DROP_AT_ONCE: usize = 256;
-/// How many pages of doomed trees a commit gives back.
-const DOOMED_PER_COMMIT: usize = 128;
 
 /// A tree that the transaction has met.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenTree {
+    pub name: Arc<str>,
     pub record: TreeRecord,
     pub len: u64,
     /// Whether `len` differs from the register.
@@ -35,17 +36,49 @@ pub struct Savepoint(storage::Savepoint);
 
 /// The one transaction that may change the store. Dropped without [`commit`](WriteTransaction::commit), it leaves no trace.
 pub struct WriteTransaction {
-    pages: TxnPages,
+    pub(crate) pages: TxnPages,
     trees: HashMap<String, OpenTree>,
-    durability: Durability,
+    pub(crate) durability: Durability,
     incomplete: bool,
-    handle: Arc<Handle>,
+    pub(crate) redo: Redo,
+    /// What the operations were at each savepoint.
+    marks: Vec<(storage::Savepoint, Mark)>,
+    pub(crate) handle: Arc<Handle>,
 }
 
 impl WriteTransaction {
     pub(crate) fn new(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
-        let durability = handle.shared.durability;
-        WriteTransaction { pages: TxnPages(pages), trees: HashMap::new(), durability, incomplete: false, handle }
+        let limit = handle.shared.journal.get().map_or(0, Journal::max_body);
+        WriteTransaction {
+            pages: TxnPages(pages),
+            trees: HashMap::new(),
+            durability: handle.shared.durability,
+            incomplete: false,
+            redo: Redo::up_to(limit),
+            marks: Vec::new(),
+            handle,
+        }
+    }
+
+    /// A transaction that does again what the journal tells.
+    pub(crate) fn replaying(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
+        let mut txn = WriteTransaction::new(pages, handle);
+        txn.redo = Redo::up_to(0);
+        txn
+    }
+
+    /// Commits what was done again: visible at once, and not journaled a second time.
+    pub(crate) fn commit_replayed(mut self) -> Result<()> {
+        self.finish_operations()?;
+        let WriteTransaction { pages, .. } = self;
+        let _ = pages.0.install_always(false);
+        Ok(())
+    }
+
+    /// Brings lengths and operations up to date.
+    pub(crate) fn finish_operations(&mut self) -> Result<()> {
+        self.redo.finish_reserved(&self.pages)?;
+        self.store_lens()
     }
 
     pub(crate) fn pages_mut(&mut self) -> &mut TxnPages {
@@ -67,19 +100,24 @@ impl WriteTransaction {
         Ok(())
     }
 
+    /// Whether there is a tree of this name; if so it is among `trees` then.
+    fn meet(&mut self, name: &str) -> Result<bool> {
+        Ok(self.trees.contains_key(name) || self.record(name)?.is_some())
+    }
+
     fn record(&mut self, name: &str) -> Result<Option<OpenTree>> {
         if let Some(open) = self.trees.get(name) {
-            return Ok(Some(*open));
+            return Ok(Some(open.clone()));
         }
         let Some(record) = catalog::find(&self.pages, name)? else { return Ok(None) };
-        let open = OpenTree { record, len: self.pages.0.register(record.counter)?, is_stale: false };
-        self.trees.insert(name.to_owned(), open);
+        let open = OpenTree { name: name.into(), record, len: self.pages.0.register(record.counter)?, is_stale: false };
+        self.trees.insert(name.to_owned(), open.clone());
         Ok(Some(open))
     }
 
     fn open(&mut self, name: &str) -> TreeMut<'_> {
         let open = self.trees.get_mut(name).expect("the tree was met before");
-        TreeMut::new(&mut self.pages, open, &mut self.incomplete)
+        TreeMut::new(&mut self.pages, open, &mut self.redo, &mut self.incomplete)
     }
 
     /// The tree of this name, made if it is missing. Drop the handle to open another tree; opening one again costs a look into a small map.
@@ -87,14 +125,15 @@ impl WriteTransaction {
     /// # Errors
     /// [`Error::InvalidTreeName`], or when the store is damaged.
     pub fn tree(&mut self, name: &str) -> Result<TreeMut<'_>> {
-        if self.record(name)?.is_none() {
+        if !self.meet(name)? {
             catalog::check_name(name)?;
             self.attempt(|txn| {
                 let root = btree::create(&mut txn.pages)?;
                 let counter = txn.pages.0.allocate_register(0)?;
                 let record = TreeRecord { root, counter };
+                txn.redo.enter(name);
                 catalog::put(&mut txn.pages, name, record)?;
-                txn.trees.insert(name.to_owned(), OpenTree { record, len: 0, is_stale: false });
+                txn.trees.insert(name.to_owned(), OpenTree { name: name.into(), record, len: 0, is_stale: false });
                 Ok(())
             })?;
         }
@@ -106,7 +145,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`Error::NoSuchTree`], or when the store is damaged.
     pub fn existing_tree(&mut self, name: &str) -> Result<TreeMut<'_>> {
-        if self.record(name)?.is_none() {
+        if !self.meet(name)? {
             return Err(Error::NoSuchTree { name: name.to_owned() });
         }
         Ok(self.open(name))
@@ -135,9 +174,11 @@ impl WriteTransaction {
     /// When the store is damaged or a page cannot be had.
     pub fn drop_tree(&mut self, name: &str) -> Result<bool> {
         let Some(open) = self.record(name)? else { return Ok(false) };
+        self.redo.finish_reserved(&self.pages)?;
         self.attempt(|txn| {
             catalog::remove(&mut txn.pages, name)?;
             txn.trees.remove(name);
+            txn.redo.drop_tree(name);
             txn.pages.0.free(open.record.counter)?;
             if !btree::dismantle(&mut txn.pages, open.record.root, DROP_AT_ONCE)? {
                 catalog::doom(&mut txn.pages, open.record.root)?;
@@ -159,9 +200,10 @@ impl WriteTransaction {
         }
         self.attempt(|txn| {
             catalog::remove(&mut txn.pages, from)?;
+            txn.redo.rename_tree(from, to);
             catalog::put(&mut txn.pages, to, open.record)?;
             txn.trees.remove(from);
-            txn.trees.insert(to.to_owned(), open);
+            txn.trees.insert(to.to_owned(), OpenTree { name: to.into(), ..open });
             Ok(())
         })
     }
@@ -180,8 +222,10 @@ impl WriteTransaction {
     /// [`Error::Incomplete`] after a failed operation.
     pub fn savepoint(&mut self) -> Result<Savepoint> {
         self.check_complete()?;
-        self.store_lens()?;
-        Ok(Savepoint(self.pages.0.savepoint()))
+        self.finish_operations()?;
+        let savepoint = self.pages.0.savepoint();
+        self.marks.push((savepoint, self.redo.mark()));
+        Ok(Savepoint(savepoint))
     }
 
     /// Goes back to a savepoint: everything since is undone. The savepoint stays and can be used again; those made after it are gone.
@@ -192,12 +236,16 @@ impl WriteTransaction {
         if !self.pages.0.rollback_to(savepoint.0) {
             return Err(Error::SavepointGone);
         }
+        self.marks.retain(|(mark, _)| self.pages.0.has_savepoint(*mark));
+        if let Some((_, mark)) = self.marks.last() {
+            self.redo.go_back(mark);
+        }
         self.trees.clear();
         self.incomplete = false;
         Ok(())
     }
 
-    fn check_complete(&self) -> Result<()> {
+    pub(crate) fn check_complete(&self) -> Result<()> {
         if self.incomplete { Err(Error::Incomplete) } else { Ok(()) }
     }
 
@@ -208,26 +256,6 @@ impl WriteTransaction {
             open.is_stale = false;
         }
         Ok(())
-    }
-
-    /// Makes the changes the newest state, and tells their timestamp. With [`Durability::Sync`] it returns when they would survive a crash; readers
-    /// see them from then on. A transaction that changed nothing makes no commit, and tells the one that it began after.
-    ///
-    /// # Errors
-    /// [`Error::Incomplete`] if an earlier operation failed; nothing is committed then. [`Error::OutcomeUnknown`] if the disk failed.
-    pub fn commit(mut self) -> Result<Timestamp> {
-        self.check_complete()?;
-        self.store_lens()?;
-        let shared = self.handle.shared.clone();
-        if self.pages.0.touched() > 0 && shared.has_doomed.load(Ordering::Relaxed) {
-            let all_gone = catalog::dismantle_doomed(&mut self.pages, DOOMED_PER_COMMIT)?;
-            shared.has_doomed.store(!all_gone, Ordering::Relaxed);
-        }
-        let WriteTransaction { pages, durability, handle, .. } = self;
-        let at = pages.0.install(durability == Durability::Sync);
-        shared.after_commit(at, durability)?;
-        drop(handle);
-        Ok(at)
     }
 
     /// Drops the transaction and all that it did. The same as letting it go out of scope.

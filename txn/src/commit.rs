@@ -1,0 +1,141 @@
+//! Committing: the order in which a transaction becomes the newest state, durable, and visible.
+//!
+//! With a journal:
+//! 1. Everything that can fail cleanly: the lengths of trees are noted, dropped trees shrink, room in the journal is made. (A crash: nothing happened.)
+//! 2. The record is appended, the commit is installed, the turn is passed on. (A crash: the commit is there if its record reached the disk whole,
+//!    and all before it did.)
+//! 3. A commit that is to be durable waits for a sync that covers it, and is published then. (A crash after the sync: the commit is there.)
+//!
+//! A transaction too large for a record is not journaled: its pages and the table are written, synced, and then it is installed and a meta names
+//! it, all under the turn. (A crash before the meta is durable: the commit is not there, nor is anything after it.)
+//!
+//! Without a journal a durable commit makes a checkpoint, or shares one.
+
+use crate::database::Shared;
+use crate::journal::Room;
+use crate::write::WriteTransaction;
+use crate::{Durability, Error, Result, Timestamp, catalog};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How many pages of dropped trees a commit gives back.
+const DOOMED_PER_COMMIT: usize = 128;
+
+impl WriteTransaction {
+    /// Makes the changes the newest state, and tells their timestamp. With [`Durability::Sync`] it returns when they would survive a crash; readers
+    /// see them from then on. A transaction that changed nothing makes no commit, and tells the one that it began after.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] if an earlier operation failed, [`Error::DiskFull`]: nothing is committed then. [`Error::OutcomeUnknown`] if
+    /// the disk failed.
+    pub fn commit(mut self) -> Result<Timestamp> {
+        self.check_complete()?;
+        self.finish_operations()?;
+        if self.pages.0.touched() == 0 {
+            return Ok(self.base());
+        }
+        let shared = self.handle.shared.clone();
+        let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
+        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut self.pages, DOOMED_PER_COMMIT)?;
+        // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
+        shared.has_doomed.store(has_doomed, Ordering::Relaxed);
+        let result = self.install(&shared);
+        if result.is_err() {
+            shared.has_doomed.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn install(self, shared: &Shared) -> Result<Timestamp> {
+        let Some(journal) = shared.journal.get() else {
+            let WriteTransaction { pages, durability, handle, .. } = self;
+            let at = pages.0.install(durability == Durability::Sync);
+            shared.after_unjournaled(at, durability)?;
+            drop(handle);
+            return Ok(at);
+        };
+        let at = self.base().next();
+        let Some(body) = self.redo.body() else {
+            let WriteTransaction { pages, handle, .. } = self;
+            let at = pages.0.install_durably()?;
+            journal.skip(at)?;
+            drop(handle);
+            return Ok(at);
+        };
+        while journal.make_room(at, body.len())? == Room::Full {
+            // The checkpoint does not need our turn.
+            let started = Instant::now();
+            shared.checkpoint()?;
+            journal.note_full_wait(started.elapsed().as_micros() as u64);
+        }
+        journal.append(at, body).map_err(unknown(at))?;
+        let WriteTransaction { pages, durability, handle, .. } = self;
+        let at = pages.0.install_always(durability == Durability::Sync);
+        shared.after_journaled(at, durability)?;
+        drop(handle);
+        Ok(at)
+    }
+}
+
+fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
+    move |error| Error::OutcomeUnknown { at, source: Box::new(error) }
+}
+
+impl Shared {
+    fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
+        let Some(journal) = self.journal.get() else { return Ok(()) };
+        match durability {
+            Durability::Sync => journal.make_durable(at).map_err(unknown(at))?,
+            Durability::Interval(interval) => self.background.sync_within(interval),
+            Durability::None => {}
+        }
+        if self.store.wants_checkpoint() || journal.wants_checkpoint() {
+            self.background.checkpoint_now();
+        } else {
+            self.background.checkpoint_within(self.checkpoint_interval);
+        }
+        Ok(())
+    }
+
+    fn after_unjournaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
+        match durability {
+            Durability::Sync => self.checkpoint_covering(at).map_err(unknown(at))?,
+            Durability::Interval(interval) => self.background.checkpoint_within(interval),
+            Durability::None => {}
+        }
+        if self.store.wants_checkpoint() {
+            self.background.checkpoint_now();
+        }
+        Ok(())
+    }
+
+    /// Makes everything so far durable in the data file, and lets go of the journal's files that are not needed any more.
+    pub fn checkpoint(&self) -> Result<Timestamp> {
+        let journal = self.journal.get();
+        if let Some(journal) = journal {
+            journal.checkpoint_begins();
+        }
+        let at = self.store.checkpoint()?;
+        if let Some(journal) = journal {
+            journal.checkpoint_is_durable(at)?;
+        }
+        Ok(at)
+    }
+
+    /// Makes everything up to `at` durable in the data file.
+    pub fn checkpoint_covering(&self, at: Timestamp) -> Result<()> {
+        while !self.store.is_in_memory() && self.store.durable() < at {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything so far durable, in the cheapest way.
+    pub fn flush(&self) -> Result<()> {
+        let at = self.store.installed();
+        match self.journal.get() {
+            Some(journal) => journal.make_durable(at),
+            None => self.checkpoint_covering(at),
+        }
+    }
+}

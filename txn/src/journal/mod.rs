@@ -1,0 +1,393 @@
+//! The journal: the redo log that makes a small commit durable with one small sequential write and one `fdatasync`.
+//!
+//! Promises:
+//! 1. Records are appended in the order of their timestamps, under the writer's turn, before the commit is installed. Whatever survives a crash is a
+//!    prefix of them.
+//! 2. Room is made before anything else happens: a full disk fails the commit and leaves the store as it was.
+//! 3. Whoever waits for durability waits together: one of them leads, notes the newest *installed* timestamp, writes what is buffered, syncs every file that
+//!    has unsynced records, oldest first, and publishes no further than its note. A lone committer leads at once.
+//! 4. A failed write or sync poisons the store.
+//! 5. A file is reused only when a durable checkpoint covers all its records, and under a fresh salt.
+//!
+//! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync; `sync` never across anything but the exchange of a few words.
+
+mod record;
+mod recovery;
+mod segment;
+
+pub(crate) use recovery::recover;
+
+use crate::{Error, Result, Timestamp};
+use parking_lot::{Condvar, Mutex};
+use pentimento_storage::{Bug, Log, Logs, Store};
+use record::record_bytes;
+use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Files are filled with zeros ahead of the records in pieces of this size: writing into allocated blocks costs a sync of data alone.
+const PREPARE_BYTES: u64 = 1 << 20;
+/// Records gather in memory up to this size when nobody waits for them.
+const BUFFER_BYTES: usize = 256 << 10;
+/// How many segments may hold records that no checkpoint covers.
+const MAX_SEGMENTS: usize = 4;
+/// How many files without records are kept for reuse.
+const MAX_SPARE: usize = 2;
+
+/// A segment that records are appended to, or were.
+struct Segment {
+    number: u64,
+    log: Arc<dyn Log>,
+    salt: u64,
+    /// Where the buffered records will be written.
+    written: u64,
+    /// Up to here the file has blocks.
+    prepared: u64,
+    last: Timestamp,
+    last_crc: u32,
+    /// Whether something was written since the last sync.
+    is_dirty: bool,
+}
+
+struct State {
+    /// The last is the current one.
+    segments: Vec<Segment>,
+    /// Records of the current segment that are not written yet.
+    buffer: Vec<u8>,
+    /// Files whose records a durable checkpoint covers.
+    spare: Vec<u64>,
+    next_number: u64,
+    next_sequence: u64,
+    /// A name was made since the last sync of the folder.
+    names_dirty: bool,
+    /// The next record begins a new segment.
+    switch: bool,
+    /// Bytes of records since the last checkpoint began.
+    since_checkpoint: u64,
+}
+
+#[derive(Default)]
+struct SyncState {
+    is_syncing: bool,
+    durable: Timestamp,
+    has_failed: bool,
+}
+
+/// What the journal did since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JournalStats {
+    /// Commits that were journaled.
+    pub records: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// How often the journal was synced; `records / syncs` commits shared one on average.
+    pub syncs: u64,
+    /// Files with records that no checkpoint covers yet.
+    pub segments: u64,
+    /// How often a commit found the journal full and waited for a checkpoint.
+    pub full_waits: u64,
+    /// How long they waited in all, in microseconds.
+    pub full_wait_us: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    records: AtomicU64,
+    bytes: AtomicU64,
+    syncs: AtomicU64,
+    full_waits: AtomicU64,
+    full_wait_us: AtomicU64,
+}
+
+/// Whether there is room for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Made,
+    /// A checkpoint must free a segment first.
+    Full,
+}
+
+/// The redo log of an open store.
+pub(crate) struct Journal {
+    logs: Box<dyn Logs>,
+    store: Arc<Store>,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    sync: Mutex<SyncState>,
+    synced: Condvar,
+    counters: Counters,
+}
+
+impl Journal {
+    /// A journal without records. `spare` are files that may be reused; `sequence` is above all that were ever used with them.
+    pub fn new(logs: Box<dyn Logs>, store: Arc<Store>, segment_bytes: u64, spare: Vec<u64>, sequence: u64) -> Journal {
+        let durable = store.durable();
+        Journal {
+            logs,
+            store,
+            segment_bytes,
+            state: Mutex::new(State {
+                segments: Vec::new(),
+                buffer: Vec::new(),
+                next_number: spare.iter().max().map_or(1, |number| number + 1),
+                spare,
+                next_sequence: sequence,
+                names_dirty: false,
+                switch: false,
+                since_checkpoint: 0,
+            }),
+            sync: Mutex::new(SyncState { durable, ..SyncState::default() }),
+            synced: Condvar::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The longest body of a record; what is longer becomes durable by a checkpoint and is not written twice.
+    pub fn max_body(&self) -> usize {
+        (self.segment_bytes / 4) as usize
+    }
+
+    fn error(&self, operation: &'static str, number: u64, source: io::Error) -> Error {
+        pentimento_storage::Error::from_io(operation, &self.logs.path(number), source).into()
+    }
+
+    /// Makes room for a record of commit `at`. Under the writer's turn. A failure leaves everything as it was.
+    pub fn make_room(&self, at: Timestamp, body: usize) -> Result<Room> {
+        let needed = record_bytes(body) as u64;
+        let mut state = self.state.lock();
+        let fits = |state: &State| {
+            let segment = state.segments.last();
+            segment.is_some_and(|segment| segment.written + state.buffer.len() as u64 + needed <= self.segment_bytes)
+        };
+        if state.switch || !fits(&state) {
+            if state.segments.len() >= MAX_SEGMENTS {
+                return Ok(Room::Full);
+            }
+            self.begin_segment(&mut state, at)?;
+        }
+        let buffered = state.buffer.len() as u64;
+        let segment = state.segments.last_mut().expect("begun above");
+        let end = segment.written + buffered + needed;
+        while segment.prepared < end {
+            let piece = PREPARE_BYTES.min(self.segment_bytes - segment.prepared);
+            let zeros = vec![0; piece as usize];
+            let written = segment.log.write(segment.prepared, &zeros);
+            written.map_err(|source| self.error("extend the journal", segment.number, source))?;
+            segment.prepared += piece;
+            segment.is_dirty = true;
+        }
+        Ok(Room::Made)
+    }
+
+    fn begin_segment(&self, state: &mut State, first: Timestamp) -> Result<()> {
+        self.write_buffer(state)?;
+        let (number, is_new) = match state.spare.last() {
+            Some(&number) => (number, false),
+            None => (state.next_number, true),
+        };
+        let failed = |operation| move |source| self.error(operation, number, source);
+        let log = self.logs.open(number).map_err(failed("open the journal"))?;
+        let prepared = log.len().map_err(failed("measure the journal"))?.min(self.segment_bytes);
+        let salt = if self.store.has_planted(Bug::TakeRecycledRecords) { 0 } else { random() };
+        let header = SegmentHeader { store_id: self.store.store_id(), sequence: state.next_sequence, salt, first };
+        log.write(0, &header.encode()).map_err(failed("begin a segment of the journal"))?;
+        // From here on nothing fails.
+        state.next_sequence += 1;
+        if is_new {
+            state.next_number += 1;
+        } else {
+            state.spare.pop();
+        }
+        state.names_dirty |= is_new;
+        state.switch = false;
+        state.segments.push(Segment {
+            number,
+            log,
+            salt,
+            written: SEGMENT_HEADER_BYTES as u64,
+            prepared: prepared.max(SEGMENT_HEADER_BYTES as u64),
+            last: first,
+            last_crc: 0,
+            is_dirty: true,
+        });
+        Ok(())
+    }
+
+    /// Appends the record of commit `at`, for which room was made. Under the writer's turn, before the commit is installed.
+    pub fn append(&self, at: Timestamp, body: &[u8]) -> Result<()> {
+        let durable = self.store.durable();
+        let mut state = self.state.lock();
+        let State { segments, buffer, .. } = &mut *state;
+        let segment = segments.last_mut().expect("room was made");
+        segment.last_crc = record::append(buffer, segment.salt, at, durable, segment.last_crc, body);
+        segment.last = at;
+        segment.is_dirty = true;
+        let bytes = record_bytes(body.len()) as u64;
+        state.since_checkpoint += bytes;
+        self.counters.records.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if state.buffer.len() >= BUFFER_BYTES {
+            self.write_buffer(&mut state)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is buffered. A failure poisons the store: the file's end is unknown then.
+    fn write_buffer(&self, state: &mut State) -> Result<()> {
+        let Some(segment) = state.segments.last_mut().filter(|_| !state.buffer.is_empty()) else { return Ok(()) };
+        if let Err(source) = segment.log.write(segment.written, &state.buffer) {
+            let error = self.error("write the journal", segment.number, source);
+            self.fail(&error);
+            return Err(error);
+        }
+        segment.written += state.buffer.len() as u64;
+        state.buffer.clear();
+        Ok(())
+    }
+
+    fn fail(&self, error: &Error) {
+        self.store.poison_because(&error.to_string());
+        self.sync.lock().has_failed = true;
+        self.synced.notify_all();
+    }
+
+    /// Returns when commit `at`, which is installed, is durable: leads a sync, or waits for whoever does.
+    pub fn make_durable(&self, at: Timestamp) -> Result<()> {
+        let mut sync = self.sync.lock();
+        loop {
+            if sync.durable >= at || self.store.durable() >= at {
+                return Ok(());
+            }
+            if sync.has_failed {
+                self.store.check_writable()?;
+                return Err(Error::Poisoned("the journal could not be written".to_owned()));
+            }
+            if sync.is_syncing {
+                self.synced.wait(&mut sync);
+                continue;
+            }
+            sync.is_syncing = true;
+            drop(sync);
+            // Every record up to the note is in the buffer or in a file: a commit is appended before it is installed.
+            let note = self.store.installed();
+            let result = self.sync_files();
+            if let Err(error) = &result {
+                self.fail(error);
+            }
+            sync = self.sync.lock();
+            sync.is_syncing = false;
+            if result.is_ok() {
+                sync.durable = sync.durable.max(self.store.journal_is_durable(note));
+            }
+            self.synced.notify_all();
+            result?;
+        }
+    }
+
+    fn sync_files(&self) -> Result<()> {
+        let (files, sync_names) = {
+            let mut state = self.state.lock();
+            self.write_buffer(&mut state)?;
+            let dirty = state.segments.iter_mut().filter(|segment| segment.is_dirty);
+            let files: Vec<_> = dirty
+                .map(|segment| {
+                    segment.is_dirty = false;
+                    (segment.number, segment.log.clone())
+                })
+                .collect();
+            (files, std::mem::take(&mut state.names_dirty))
+        };
+        let files = if self.store.has_planted(Bug::SkipJournalSync) { Vec::new() } else { files };
+        for (number, log) in files {
+            log.sync().map_err(|source| self.error("sync the journal", number, source))?;
+        }
+        if sync_names {
+            self.logs.sync().map_err(|source| self.error("sync the folder of the journal", 0, source))?;
+        }
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A checkpoint begins: if much has gathered, later records go to another segment, so that this one can be reused soon.
+    pub fn checkpoint_begins(&self) {
+        let mut state = self.state.lock();
+        state.since_checkpoint = 0;
+        let current = state.segments.last().map_or(0, |segment| segment.written);
+        state.switch = current + state.buffer.len() as u64 > self.segment_bytes / 8;
+    }
+
+    /// Commit `at` is durable without a record: the next record begins a segment, as timestamps are consecutive within one.
+    pub fn skip(&self, at: Timestamp) -> Result<()> {
+        self.state.lock().switch = true;
+        self.checkpoint_is_durable(at)
+    }
+
+    /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
+    pub fn checkpoint_is_durable(&self, at: Timestamp) -> Result<()> {
+        let mut state = self.state.lock();
+        let current = state.segments.last().map(|segment| segment.number);
+        let keep_current = !state.switch;
+        let (covered, rest) = std::mem::take(&mut state.segments)
+            .into_iter()
+            .partition(|segment: &Segment| segment.last <= at && !(keep_current && Some(segment.number) == current));
+        state.segments = rest;
+        if !covered.is_empty() && state.segments.is_empty() {
+            // Whatever is buffered belongs to a commit that the checkpoint covers.
+            state.buffer.clear();
+        }
+        for segment in covered {
+            state.spare.push(segment.number);
+        }
+        while state.spare.len() > MAX_SPARE {
+            let number = state.spare.remove(0);
+            self.logs.remove(number).map_err(|source| self.error("remove a file of the journal", number, source))?;
+        }
+        Ok(())
+    }
+
+    /// Whether enough has gathered that a checkpoint should be made.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.state.lock().since_checkpoint > self.segment_bytes / 2
+    }
+
+    /// Notes that a commit waited for room.
+    pub fn note_full_wait(&self, us: u64) {
+        self.counters.full_waits.fetch_add(1, Ordering::Relaxed);
+        self.counters.full_wait_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Removes all files: the store was closed, and holds everything itself.
+    pub fn remove(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        state.buffer.clear();
+        let segments = std::mem::take(&mut state.segments).into_iter().map(|segment| segment.number);
+        let numbers: Vec<u64> = segments.chain(std::mem::take(&mut state.spare)).collect();
+        for &number in &numbers {
+            self.logs.remove(number).map_err(|source| self.error("remove a file of the journal", number, source))?;
+        }
+        if !numbers.is_empty() {
+            self.logs.sync().map_err(|source| self.error("sync the folder of the journal", 0, source))?;
+        }
+        Ok(())
+    }
+
+    pub fn stats(&self) -> JournalStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        JournalStats {
+            records: count(&self.counters.records),
+            bytes: count(&self.counters.bytes),
+            syncs: count(&self.counters.syncs),
+            segments: self.state.lock().segments.len() as u64,
+            full_waits: count(&self.counters.full_waits),
+            full_wait_us: count(&self.counters.full_wait_us),
+        }
+    }
+}
+
+/// A number that is different each time: the standard library seeds its hashers at random.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
