@@ -15,7 +15,7 @@ enum Broken {
 }
 
 /// Enough seeds that chance does not decide.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 16;
 const STEPS: u32 = 40;
 
 /// To add a bug, add a line: what is broken, and what notices.
@@ -25,6 +25,11 @@ const TABLE: &[(Broken, &str)] = &[
     (Broken::Engine(Bug::ReuseRetainedSlots), "a held snapshot, or the checker"),
     (Broken::Engine(Bug::ForgetReaders), "a held snapshot, or the checker"),
     (Broken::Engine(Bug::LeakSlots), "the checker"),
+    (Broken::Engine(Bug::SkipDataSync), "an image whose meta names what is not there"),
+    (Broken::Engine(Bug::SkipJournalSync), "an image without what was promised"),
+    (Broken::Engine(Bug::JournalSpeaksForAll), "an image without what was promised"),
+    (Broken::Engine(Bug::ForgetJournalEarly), "an image of a recovery"),
+    (Broken::Disk(Physics { obeys_syncs_of_names: false, ..Physics::HONEST }), "an image without its journal"),
     (Broken::Disk(Physics { obeys_syncs: false, ..Physics::HONEST }), "an image without what was promised"),
     (Broken::Disk(Physics { sector: 64, ..Physics::HONEST }), "an image with a torn meta"),
 ];
@@ -49,7 +54,7 @@ impl Broken {
             let options = runs::options_of(seed, bug);
             let tally = Tally::default();
             let effort = Effort { exhaustive: 6, samples: 12, torn: 4 };
-            let tour = Tour { options, physics, effort, stride: 1, again: 0, deepest: 0, tally: &tally };
+            let tour = Tour { options, physics, effort, stride: 1, again: 160, deepest: 1, tally: &tally };
             let noticed = catch_unwind(AssertUnwindSafe(|| {
                 runs::record(seed, STEPS, options, &tally).and_then(|run| tour.explore(&run, seed))
             }));

@@ -1,7 +1,9 @@
 //! How the store on a simulated disk is opened: the only place that knows.
 
-use crate::simulated::{Disk, SimulatedMedium};
-use pentimento::{Bug, Builder, Database, Error};
+use crate::simulated::{Disk, SimulatedLogs, SimulatedMedium};
+use pentimento::{Bug, Builder, Database, Error, Logs};
+
+const SEGMENT_BYTES: u64 = 32 << 10;
 
 /// How a run's store behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,12 +12,15 @@ pub struct Options {
     pub spill: Option<usize>,
     /// The soft and the hard limit of memory, in bytes, so that writers meet them.
     pub memory: Option<(usize, usize)>,
+    /// Without a journal each durable commit makes a checkpoint.
+    pub without_journal: bool,
     pub bug: Option<Bug>,
 }
 
 impl Options {
     fn builder(self) -> Builder {
-        let mut builder = Database::builder().page_size(4096).plant(self.bug);
+        // Small segments, so that runs go through many of them.
+        let mut builder = Database::builder().page_size(4096).journal_segment(SEGMENT_BYTES).plant(self.bug);
         if let Some(spill) = self.spill {
             builder = builder.spill_limit(spill);
         }
@@ -28,5 +33,6 @@ impl Options {
 
 /// Opens the store; one that is still blank is made.
 pub fn open(disk: &Disk, options: Options) -> Result<Database, Error> {
-    options.builder().open_medium(Box::new(SimulatedMedium(disk.clone())), disk.is_blank())
+    let logs = (!options.without_journal).then(|| Box::new(SimulatedLogs(disk.clone())) as Box<dyn Logs>);
+    options.builder().open_on(Box::new(SimulatedMedium(disk.clone())), logs, disk.is_blank())
 }
