@@ -282,10 +282,11 @@ impl Session {
     /// Every law of the store, by its own checker.
     pub fn check(&self) -> Outcome {
         let report = self.db()?.check();
-        match report.findings.first() {
-            None => Ok(()),
-            Some(first) => broken(format!("the checker has {} findings; the first: {first}", report.findings.len())),
+        if report.is_clean() {
+            return Ok(());
         }
+        let first: Vec<String> = report.findings.iter().take(8).map(ToString::to_string).collect();
+        broken(format!("the checker has {} findings; the first: {}", report.findings.len(), first.join("; ")))
     }
 
     /// Closes the store; what it holds is durable then.
