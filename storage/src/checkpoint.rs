@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let medium = self.medium()?;
         medium.sync().map_err(|source| {
             let error = Error::io("sync", medium.path(), source);

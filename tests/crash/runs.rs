@@ -12,7 +12,7 @@ use pentimento::Bug;
 pub fn options_of(seed: u64, bug: Option<Bug>) -> Options {
     let spill = if seed % 3 == 1 || seed % 10 == 4 { Some(48 << 10) } else { None };
     let memory = if seed % 5 == 2 { Some((256 << 10, 512 << 10)) } else { None };
-    Options { spill, memory, without_journal: seed % 6 == 0, bug }
+    Options { spill, memory, without_journal: seed.is_multiple_of(6), bug }
 }
 
 /// Runs a workload on a disk that works, and records it.
