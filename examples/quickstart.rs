@@ -33,6 +33,8 @@ fn main() -> Result<(), Error> {
         }
     }
 
+    // Who keeps what? Commits leave the accounting of old pages for later, a few dozen at a time; this finishes it.
+    db.maintain()?;
     for held in db.readers() {
         for reader in &held.readers {
             println!("{:?} keeps {} old pages", reader.label.as_deref().unwrap_or("a reader"), held.versions);
