@@ -161,16 +161,16 @@ fn a_damaged_journal_gives_a_prefix_or_an_error() {
             Err(error) => panic!("{error}"),
         }
     };
-    for at in (0..used).step_by(3) {
+    for at in 0..used {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x21;
         attempt(&damaged);
     }
-    for len in (0..used).step_by(17) {
+    for len in 0..used {
         attempt(&bytes[..len]);
     }
     println!("{prefixes} prefixes, {errors} errors");
-    assert!(errors > 100, "damage before a record that knows better is told: {errors}");
+    assert!(errors > 300, "damage before a record that knows better is told: {errors}");
 }
 
 #[test]

@@ -8,14 +8,14 @@
 //! | 3 | every slot is accounted for once | `LeakSlots` |
 //! | 4 | the durable checkpoint is a pin | `ForgetCheckpoint` |
 //! | 5 | a snapshot sees all of every commit up to its pin, and nothing after | `PublishBeforeInstall` |
-//! | 6 | nobody sees a commit that was promised durable before it is | `PublishBeforeDurable` |
+//! | 6 | nobody sees a commit that was promised durable before it is | `PublishBeforeDurable`, `JournalSpeaksForAll` |
 //! | 7 | a reader waits for nobody | `ReadersTakeTheTurn` |
 //! | 8 | bytes from disk are checked before they are believed | `SkipVerification` |
 
 mod gate;
 
 use gate::GateMedium;
-use pentimento::{Bug, Database, Durability, MemoryMedium, Snapshot};
+use pentimento::{Bug, Database, Durability, FileLogs, MemoryMedium, Snapshot};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -248,9 +248,42 @@ fn law_6(bug: Option<Bug>) -> Result<(), String> {
     if value == Some(b"promised") { Ok(()) } else { Err("an acknowledged commit is not visible".to_owned()) }
 }
 
+/// A commit too large for the journal, whose checkpoint hangs before its meta is durable: no sync of the journal speaks for it.
+fn law_6_beside_a_journal(bug: Option<Bug>) -> Result<(), String> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (medium, logs) = (GateMedium::default(), FileLogs::beside(&dir.path().join("store"), false));
+    let builder = Database::builder().page_size(4096).journal_segment(16 << 10).plant(bug);
+    let db = builder.open_on(Box::new(medium.clone()), Some(Box::new(logs)), true).expect("a new store");
+    overwrite(&db, 0, Durability::Sync);
+    medium.close_gate();
+    let commit = thread::spawn({
+        let db = db.clone();
+        move || {
+            let mut txn = db.begin_write().expect("the turn");
+            txn.tree("entries").expect("the tree").insert(key(0), vec![1; 10_000]).expect("an insert");
+            txn.commit()
+        }
+    });
+    medium.wait_for_arrival();
+    medium.let_one_pass();
+    let flush = thread::spawn({
+        let db = db.clone();
+        move || db.flush()
+    });
+    thread::sleep(Duration::from_millis(100));
+    let snapshot = db.snapshot().expect("a snapshot");
+    let seen = snapshot.tree("entries").expect("the tree").get(key(0)).expect("a value") != Some(&value(0, 0));
+    let returned = flush.is_finished() || commit.is_finished();
+    medium.open_gate();
+    flush.join().expect("the flushing thread").expect("a flush");
+    commit.join().expect("the writer's thread").expect("the commit");
+    if seen || returned { Err("a commit was seen, or acknowledged, before it was durable".to_owned()) } else { Ok(()) }
+}
+
 #[test]
 fn law_6_nobody_sees_a_commit_that_a_crash_could_take_back() {
     holds_and_bites(law_6, &[Bug::PublishBeforeDurable]);
+    holds_and_bites(law_6_beside_a_journal, &[Bug::JournalSpeaksForAll]);
 }
 
 fn law_7(bug: Option<Bug>) -> Result<(), String> {

@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let medium = self.medium()?;
         medium.sync().map_err(|source| {
             let error = Error::io("sync", medium.path(), source);
@@ -259,6 +259,8 @@ impl Checkpoint {
         self.settling.sort_unstable_by_key(|settling| (settling.run.start, settling.id));
         let store = self.store.clone();
         let mut writer = RunWriter::new(store.medium()?);
+        store.counters.checkpoint_versions_done.store(0, Ordering::Relaxed);
+        store.counters.checkpoint_versions.store(self.settling.len() as u64, Ordering::Relaxed);
         for settling in &mut self.settling {
             // SAFETY: our registration at C retains the version, and frames are not written once handed over.
             let bytes = unsafe { settling.frame.bytes() };
@@ -266,6 +268,7 @@ impl Checkpoint {
             settling.run = store.allocate_run(&mut store.slots.lock(), slots_for(bytes.len()))?;
             self.taken.push(settling.run);
             writer.write(settling.run, bytes)?;
+            store.counters.checkpoint_versions_done.fetch_add(1, Ordering::Relaxed);
             self.changes.push(Change {
                 id: settling.id,
                 entry: DiskEntry::Version { run: settling.run, birth: settling.birth, crc: settling.crc },

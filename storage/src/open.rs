@@ -85,7 +85,8 @@ impl Store {
         let store = Self::assemble(Some(medium), options, meta.timestamp, slots, durable, state);
         store.fill_table(meta.pages, &found)?;
         if !options.read_only {
-            // What the page cache shows may not be on the disk; and a twin flag must not outlive the checkpoint that it speaks of.
+            // What the page cache shows may not be on the disk: an earlier process may have been killed before its sync. And a twin flag must not outlive the checkpoint that it speaks of.
+            store.sync()?;
             store.write_both_metas(false)?;
         }
         Ok(Arc::new(store))

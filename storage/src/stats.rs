@@ -18,6 +18,9 @@ pub(crate) struct Counters {
     pub bytes_written: AtomicU64,
     pub checkpoints: AtomicU64,
     pub checkpoint_us: AtomicU64,
+    /// Of the checkpoint that is running, or was the last: versions to write, and written.
+    pub checkpoint_versions: AtomicU64,
+    pub checkpoint_versions_done: AtomicU64,
     pub history_lookups: AtomicU64,
     /// Not a count of events: slots that superseded versions occupy now.
     pub slots_retained: AtomicU64,
@@ -73,6 +76,12 @@ pub struct Stats {
     pub checkpoints: u64,
     /// The time that they took, in microseconds.
     pub checkpoint_us: u64,
+    /// The commit that the running checkpoint will make durable in the file, if one is running.
+    pub checkpoint_running: Option<Timestamp>,
+    /// How many versions the running checkpoint, or the last, has to write.
+    pub checkpoint_versions: u64,
+    /// How many of them it has written.
+    pub checkpoint_versions_done: u64,
     /// How often a read had to look into the history.
     pub history_lookups: u64,
 }
@@ -132,6 +141,9 @@ impl Store {
             versions_spilled: count(&counters.versions_spilled),
             checkpoints: count(&counters.checkpoints),
             checkpoint_us: count(&counters.checkpoint_us),
+            checkpoint_running: self.pins.running.get(),
+            checkpoint_versions: count(&counters.checkpoint_versions),
+            checkpoint_versions_done: count(&counters.checkpoint_versions_done),
             history_lookups: count(&counters.history_lookups),
         }
     }

@@ -327,6 +327,19 @@ impl Store {
         self.meta.lock().store_id
     }
 
+    /// Fails, for ever, if the medium is not the one that was opened any more: removed or cut by somebody else, as far as that can be told.
+    ///
+    /// # Errors
+    /// What is wrong; the store is poisoned then.
+    pub fn probe(&self) -> Result<()> {
+        let Some(medium) = &self.medium else { return Ok(()) };
+        medium.probe().map_err(|source| {
+            let error = Error::io("go on with", medium.path(), source);
+            self.poison(&error);
+            error
+        })
+    }
+
     /// Whether a test has planted this bug: for the layers above.
     #[doc(hidden)]
     #[inline(always)]

@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 struct Gate {
     closed: bool,
     waiting: usize,
+    /// How many may pass although it is closed.
+    passes: usize,
 }
 
 /// Plain memory behind a gate. Clones share it.
@@ -35,6 +37,15 @@ impl GateMedium {
     /// From now on whoever syncs waits.
     pub fn close_gate(&self) {
         self.gate.0.lock().unwrap().closed = true;
+    }
+
+    /// Lets one that waits, or comes, go on, and waits until somebody else has come.
+    pub fn let_one_pass(&self) {
+        let mut gate = self.gate.0.lock().unwrap();
+        gate.passes += 1;
+        self.gate.1.notify_all();
+        gate = self.gate.1.wait_while(gate, |gate| gate.passes > 0).unwrap();
+        drop(self.gate.1.wait_while(gate, |gate| gate.waiting == 0).unwrap());
     }
 
     /// Lets all that wait go on.
@@ -76,8 +87,10 @@ unsafe impl Medium for GateMedium {
         let mut gate = self.gate.0.lock().unwrap();
         gate.waiting += 1;
         self.gate.1.notify_all();
-        gate = self.gate.1.wait_while(gate, |gate| gate.closed).unwrap();
+        gate = self.gate.1.wait_while(gate, |gate| gate.closed && gate.passes == 0).unwrap();
         gate.waiting -= 1;
+        gate.passes = gate.passes.saturating_sub(1);
+        self.gate.1.notify_all();
         Ok(())
     }
     fn path(&self) -> &Path {

@@ -7,7 +7,7 @@ use crate::journal::{Journal, JournalStats};
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
-use pentimento_storage::{Patience, Store};
+use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,11 +85,15 @@ impl Handle {
             return Ok(());
         }
         self.shared.background.stop();
-        if self.shared.store.check_writable().is_ok() {
-            self.shared.store.close()?;
-            if let Some(journal) = self.shared.journal.get() {
-                journal.remove()?;
-            }
+        match self.shared.store.check_writable() {
+            Ok(()) => {}
+            Err(storage::Error::ReadOnly) => return Ok(()),
+            // Relaxed commits may be lost: whoever closes explicitly is told.
+            Err(error) => return Err(error.into()),
+        }
+        self.shared.store.close()?;
+        if let Some(journal) = self.shared.journal.get() {
+            journal.remove()?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::sync::{AtomicU64, OnceLock, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
@@ -103,7 +103,21 @@ unsafe impl Medium for FileMedium {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.probe()
+    }
+
+    fn probe(&self) -> io::Result<()> {
+        // Read before: the file may be growing.
+        let expected = self.len();
+        let metadata = self.file.metadata()?;
+        if metadata.nlink() == 0 {
+            return Err(io::Error::other("the file was removed by somebody else"));
+        }
+        if metadata.len() < expected.min(self.len()) {
+            return Err(io::Error::other("the file was truncated by somebody else"));
+        }
+        Ok(())
     }
 
     fn path(&self) -> &Path {

@@ -6,7 +6,7 @@
 
 use std::fs::{File, read_dir, remove_file};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -148,7 +148,11 @@ impl Log for FileLog {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        if self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("the file was removed by somebody else"));
+        }
+        Ok(())
     }
 }
 

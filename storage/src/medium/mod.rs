@@ -60,6 +60,14 @@ pub unsafe trait Medium: Send + Sync {
     /// What the system says; then it is unknown what is durable.
     fn sync(&self) -> io::Result<()>;
 
+    /// Whether the medium is still the one that was opened, as far as that can be told: not removed or cut by somebody else.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn probe(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// A name for messages: the path of a file.
     fn path(&self) -> &Path;
 }

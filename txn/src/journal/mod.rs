@@ -301,6 +301,8 @@ impl Journal {
     }
 
     fn sync_files(&self) -> Result<()> {
+        // A record of a store that is gone is worth nothing.
+        self.store.probe()?;
         let (files, sync_names) = {
             let mut state = self.state.lock();
             self.write_buffer(&mut state)?;

@@ -50,9 +50,12 @@ pub(crate) fn recover(
         let mut at = SEGMENT_HEADER_BYTES;
         if header.first <= next {
             let (mut expected, mut previous_crc) = (header.first, 0);
-            while let Some((found, is_whole)) = bytes.get(at..).and_then(|rest| record::read(rest, header.salt)) {
+            while let Some((mut found, is_whole)) = bytes.get(at..).and_then(|rest| record::read(rest, header.salt)) {
                 let is_whole = is_whole || store.has_planted(Bug::SkipRecordChecksum);
-                let follows = found.previous_crc == previous_crc || store.has_planted(Bug::TakeRecycledRecords);
+                let mut follows = found.previous_crc == previous_crc;
+                if store.has_planted(Bug::TakeRecycledRecords) {
+                    (found.at, follows) = (expected, true);
+                }
                 if !is_whole || !follows || found.at != expected || found.at >= limit {
                     break;
                 }

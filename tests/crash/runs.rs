@@ -1,0 +1,42 @@
+//! Recording runs: a seed makes a workload.
+
+use crate::explore::Run;
+use crate::model::Model;
+use crate::opening::Options;
+use crate::session::{Session, Trouble};
+use crate::simulated::{Disk, Image, Start};
+use crate::tally::{Tally, add, count};
+use pentimento::Bug;
+
+/// The options that a seed stands for. Transactions that spill while another thread makes a checkpoint are seeds of their own.
+pub fn options_of(seed: u64, bug: Option<Bug>) -> Options {
+    let spill = if seed % 3 == 1 || seed % 10 == 4 { Some(48 << 10) } else { None };
+    let memory = if seed % 5 == 2 { Some((256 << 10, 512 << 10)) } else { None };
+    Options { spill, memory, without_journal: seed.is_multiple_of(6), bug }
+}
+
+/// Runs a workload on a disk that works, and records it.
+pub fn record(seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<Run, String> {
+    let disk = Disk::holding(&Image::default());
+    let model =
+        work(&disk, seed, steps, options, tally).map_err(|trouble| format!("on a disk that works: {trouble:?}"))?;
+    count(&tally.runs);
+    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 })
+}
+
+fn work(disk: &Disk, seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<Model, Trouble> {
+    let mut session = Session::begin(disk, Model::default(), options, seed)?;
+    for _ in 0..steps {
+        session.step()?;
+    }
+    session.look()?;
+    session.check()?;
+    session.close()?;
+    add(&tally.commits, session.deeds.commits);
+    add(&tally.checkpoints, session.deeds.checkpoints);
+    add(&tally.spilled, session.deeds.spilled);
+    add(&tally.reopened, session.deeds.reopened);
+    add(&tally.felled, session.deeds.felled);
+    add(&tally.cuts, disk.cuts());
+    Ok(std::mem::take(&mut session.model))
+}
