@@ -4,48 +4,15 @@
 //! it contains every commit that was acknowledged as durable (or an error says where the journal is damaged); the checker has no finding; a second opening finds the
 //! same.
 
-use pentimento::{Database, Durability, Error, Timestamp};
+mod common;
+#[path = "common/crash.rs"]
+mod crash;
+
+use common::{assert_clean, read_all};
+use crash::{contents, crash, journals, keys, put};
+use pentimento::{Database, Durability, Error, WriteTransaction};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-fn journals(store: &Path) -> Vec<PathBuf> {
-    let folder = fs::read_dir(store.parent().unwrap()).unwrap();
-    let mut found: Vec<PathBuf> =
-        folder.map(|entry| entry.unwrap().path()).filter(|path| path.to_string_lossy().contains("-journal-")).collect();
-    found.sort();
-    found
-}
-
-/// Copies a store and its journal, as a crash of the process would leave them.
-fn crash(store: &Path, to: &Path) -> PathBuf {
-    fs::create_dir_all(to).unwrap();
-    let copy = to.join(store.file_name().unwrap());
-    fs::copy(store, &copy).unwrap();
-    for journal in journals(store) {
-        fs::copy(&journal, to.join(journal.file_name().unwrap())).unwrap();
-    }
-    copy
-}
-
-fn put(db: &Database, key: u32, value: &[u8], durability: Durability) -> Timestamp {
-    let mut txn = db.begin_write().unwrap();
-    txn.set_durability(durability).unwrap();
-    txn.tree("t").unwrap().insert(key.to_be_bytes(), value).unwrap();
-    txn.commit().unwrap()
-}
-
-fn contents(db: &Database) -> Vec<(u32, Vec<u8>)> {
-    let snapshot = db.snapshot().unwrap();
-    let Ok(tree) = snapshot.tree("t") else { return Vec::new() };
-    let entries = tree.iter().unwrap().map(|entry| entry.unwrap());
-    entries.map(|(key, value)| (u32::from_be_bytes(key[..].try_into().unwrap()), value.to_vec())).collect()
-}
-
-fn assert_clean(db: &Database) {
-    let report = db.check();
-    assert!(report.is_clean(), "{:#?}", report.findings);
-}
+use std::time::{Duration, Instant};
 
 #[test]
 fn what_was_acknowledged_comes_back() {
@@ -105,22 +72,9 @@ fn every_operation_is_done_again() {
     txn.commit().unwrap();
     let crashed = Database::open(crash(&path, &dir.path().join("crashed"))).unwrap();
     assert_clean(&crashed);
-    let dump = |db: &Database| {
-        let snapshot = db.snapshot().unwrap();
-        let trees = snapshot.trees().unwrap();
-        trees
-            .into_iter()
-            .map(|name| {
-                let tree = snapshot.tree(&name).unwrap();
-                let entries: Vec<_> =
-                    tree.iter().unwrap().map(|entry| entry.map(|(k, v)| (k.to_vec(), v.to_vec())).unwrap()).collect();
-                assert_eq!(tree.len().unwrap(), entries.len() as u64);
-                (name, entries)
-            })
-            .collect::<Vec<_>>()
-    };
+    let dump = |db: &Database| read_all(&db.snapshot().unwrap()).unwrap();
     assert_eq!(dump(&crashed), dump(&db));
-    assert_eq!(dump(&db).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "d", "e"]);
+    assert_eq!(dump(&db).keys().collect::<Vec<_>>(), ["b", "d", "e"]);
 }
 
 #[test]
@@ -269,4 +223,132 @@ fn concurrent_commits_share_a_sync() {
     let crashed = Database::open(crash(&path, &dir.path().join("crashed"))).unwrap();
     assert_eq!(contents(&crashed).len(), 400);
     assert_clean(&crashed);
+}
+
+/// Its bytes are read when the next operation begins, whatever that one does to names and trees.
+#[test]
+fn a_value_built_in_place_is_journaled_under_its_own_tree() {
+    type Operation = fn(&mut WriteTransaction);
+    let followed_by: [(&str, Operation); 7] = [
+        ("a new tree", |txn| assert!(txn.tree("new").unwrap().is_empty())),
+        ("another tree", |txn| txn.tree("other").unwrap().insert(b"next", b"").unwrap()),
+        ("a rename", |txn| txn.rename_tree("t", "renamed").unwrap()),
+        ("a rename of another", |txn| txn.rename_tree("other", "renamed").unwrap()),
+        ("the end of another", |txn| assert!(txn.drop_tree("other").unwrap())),
+        ("a savepoint", |txn| {
+            let savepoint = txn.savepoint().unwrap();
+            txn.tree("t").unwrap().remove(b"key").unwrap();
+            txn.rollback_to(savepoint).unwrap();
+        }),
+        ("nothing", |_| ()),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for (what, then) in followed_by {
+        let path = dir.path().join(what).join("store.pent");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let db = Database::open(&path).unwrap();
+        let mut txn = db.begin_write().unwrap();
+        txn.tree("other").unwrap().insert(b"key", b"of another").unwrap();
+        txn.tree("t").unwrap().insert_reserve(b"key", 5).unwrap().copy_from_slice(b"built");
+        then(&mut txn);
+        txn.commit().unwrap();
+        let live = read_all(&db.snapshot().unwrap()).unwrap();
+        let is_there =
+            live.values().any(|entries| entries.get(b"key".as_slice()).is_some_and(|value| value == b"built"));
+        assert!(is_there, "{what}: {live:?}");
+        let crashed = Database::open(crash(&path, &dir.path().join(what).join("crashed"))).unwrap();
+        assert_eq!(read_all(&crashed.snapshot().unwrap()).unwrap(), live, "followed by {what}");
+        assert_clean(&crashed);
+    }
+}
+
+/// A header is one sector, so one that is damaged had been whole, with acknowledged commits behind it.
+#[test]
+fn a_damaged_header_is_an_error_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.pent");
+    let db = Database::open(&path).unwrap();
+    for key in 0..5 {
+        put(&db, key, b"acknowledged", Durability::Sync);
+    }
+    let copy = crash(&path, &dir.path().join("crashed"));
+    let journal = journals(&copy).remove(0);
+    let (store_bytes, whole) = (fs::read(&copy).unwrap(), fs::read(&journal).unwrap());
+    for at in (0..512).step_by(5) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(&journal, &damaged).unwrap();
+        match Database::open(&copy) {
+            Err(Error::Damaged { structure: "journal", what, .. }) => {
+                assert!(what.contains("-journal-1: the header at byte 0"), "{what}");
+            }
+            other => panic!("byte {at} of the header flipped: {other:?}"),
+        }
+        assert_eq!(fs::read(&journal).unwrap(), damaged, "the journal stays as it was found");
+    }
+    // The metas are rewritten by every opening; what they refer to must be the same.
+    assert_eq!(fs::read(&copy).unwrap()[8192..], store_bytes[8192..], "the store stays as it was found");
+    fs::write(&journal, &whole).unwrap();
+    assert_eq!(keys(&Database::open(&copy).unwrap()), [0, 1, 2, 3, 4], "once mended, all is there");
+}
+
+/// A file that was made, but whose first sector never reached the disk, holds nothing that was acknowledged.
+#[test]
+fn a_segment_without_a_header_is_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.pent");
+    let db = Database::open(&path).unwrap();
+    put(&db, 1, b"acknowledged", Durability::Sync);
+    let copy = crash(&path, &dir.path().join("crashed"));
+    let begun = journals(&copy)[0].with_file_name("store.pent-journal-2");
+    for len in [0, 100, 512, 4096] {
+        let copy = crash(&copy, &dir.path().join(format!("{len} zeros")));
+        fs::write(copy.with_file_name(begun.file_name().unwrap()), vec![0; len]).unwrap();
+        assert_eq!(keys(&Database::open(&copy).unwrap()), [1], "{len} zeros");
+    }
+}
+
+/// It may be all that is left of a store that was moved away.
+#[test]
+fn a_new_store_leaves_a_journal_alone_that_lies_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.pent");
+    let db = Database::open(&path).unwrap();
+    put(&db, 1, b"acknowledged", Durability::Sync);
+    let copy = crash(&path, &dir.path().join("crashed"));
+    let moved = dir.path().join("moved.pent");
+    fs::rename(&copy, &moved).unwrap();
+    let journal = journals(&copy).remove(0);
+    let bytes = fs::read(&journal).unwrap();
+    assert!(matches!(Database::open(&copy), Err(Error::ForeignJournal { path }) if path == journal));
+    assert_eq!(fs::read(&journal).unwrap(), bytes);
+    fs::rename(&moved, &copy).unwrap();
+    assert_eq!(keys(&Database::open(&copy).unwrap()), [1]);
+}
+
+/// At every eighth byte of a torn record there could be another; if each had to be checksummed, opening would take as long as the square of its length.
+#[test]
+fn what_looks_like_records_in_a_torn_value_does_not_hold_up_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.pent");
+    let db = Database::builder().journal_segment(128 << 20).open(&path).unwrap();
+    // Of two such words in turn, every second position reads as a length, a timestamp, and an earlier one that is durable. Records look at aligned words,
+    // and where a value begins is nobody's promise: so it is tried at each alignment. Behind them there is room for what the lengths say.
+    let words = [16_000_000u64, 8_000_000].map(u64::to_le_bytes).concat().repeat(64 << 10);
+    let mut txn = db.begin_write().unwrap();
+    let mut tree = txn.tree("t").unwrap();
+    for shift in 0..8u32 {
+        tree.insert(shift.to_be_bytes(), [&[0; 8][..shift as usize], &words].concat()).unwrap();
+    }
+    tree.insert(8u32.to_be_bytes(), vec![0; 16 << 20]).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.journal_stats().records, 1);
+    let copy = crash(&path, &dir.path().join("crashed"));
+    let journal = journals(&copy).remove(0);
+    let mut torn = fs::read(&journal).unwrap();
+    torn[512 + 4] ^= 1;
+    fs::write(&journal, torn).unwrap();
+    let started = Instant::now();
+    assert_eq!(keys(&Database::open(&copy).unwrap()), [], "nothing says that it had been durable");
+    assert!(started.elapsed() < Duration::from_secs(4), "opening took {:?}", started.elapsed());
 }

@@ -4,13 +4,12 @@
 //! dropped in any order, checkpoints in between, reopening from the bytes of the medium. Invariants: every held snapshot reads exactly its copy,
 //! at all times; the checker has no finding; after reopening the newest state is the last durable one.
 
-use pentimento_storage::{Medium, MemoryMedium, Options, PageId, Patience, Pin, Store, WriteSet};
+mod shared;
+
+use pentimento_storage::{MemoryMedium, Options, PageId, Patience, Pin, Store, WriteSet};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
+use shared::{Shared, assert_clean};
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
-use std::ptr::NonNull;
-use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -71,34 +70,6 @@ enum Content {
 }
 
 type State = BTreeMap<PageId, Content>;
-
-/// A medium that outlives the store that uses it.
-struct Shared(Arc<MemoryMedium>);
-
-// SAFETY: all calls go to a medium that keeps the contract.
-unsafe impl Medium for Shared {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-    fn address(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
-        self.0.address(offset, len)
-    }
-    fn offset_of(&self, address: usize) -> Option<u64> {
-        self.0.offset_of(address)
-    }
-    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write(offset, bytes)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
 
 fn assert_reads(read: impl Fn(PageId) -> Option<Content>, state: &State, next: u32) {
     for id in (0..next).map(PageId) {
@@ -176,15 +147,9 @@ fn apply(txn: &mut WriteSet, changes: &[Change], state: &mut State) {
     }
 }
 
-fn check(store: &Arc<Store>) {
-    let mut findings = Vec::new();
-    store.check(&mut |finding| findings.push(finding.to_string()));
-    assert!(findings.is_empty(), "{findings:#?}");
-}
-
 fn run(steps: Vec<Step>, options: Options) {
-    let medium = Arc::new(MemoryMedium::with_capacity(64 << 20));
-    let mut store = Store::create(Box::new(Shared(medium.clone())), options, [7; 16]).unwrap();
+    let medium = Shared::with_capacity(64 << 20);
+    let mut store = Store::create(Box::new(medium.clone()), options, [7; 16]).unwrap();
     let mut now = State::new();
     let mut durable = State::new();
     // What readers may see: everything up to the last commit before a strict one that is not durable.
@@ -233,7 +198,7 @@ fn run(steps: Vec<Step>, options: Options) {
                 })
                 .unwrap();
                 assert_reads(|id| read_pin(&read_only.pin(), id), &durable, next);
-                store = Store::open(Box::new(Shared(medium.clone())), options).unwrap();
+                store = Store::open(Box::new(medium.clone()), options).unwrap();
                 (now, visible, strict_waits) = (durable.clone(), durable.clone(), false);
             }
         }
@@ -241,19 +206,19 @@ fn run(steps: Vec<Step>, options: Options) {
             assert_reads(|id| read_pin(pin, id), state, next);
         }
     }
-    check(&store);
+    assert_clean(&store);
     for (pin, state) in &pins {
         assert_reads(|id| read_pin(pin, id), state, next);
     }
     pins.clear();
-    check(&store);
+    assert_clean(&store);
     store.close().unwrap();
-    check(&store);
+    assert_clean(&store);
     assert_eq!(store.stats().versions_retained, 0, "without readers nothing old is kept after a close");
     drop(store);
-    let store = Store::open(Box::new(Shared(medium)), options).unwrap();
+    let store = Store::open(Box::new(medium), options).unwrap();
     assert_reads(|id| read_pin(&store.pin(), id), &now, next);
-    check(&store);
+    assert_clean(&store);
 }
 
 /// How many cases to try; `PENTIMENTO_CASES` multiplies the default.

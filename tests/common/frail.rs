@@ -1,4 +1,5 @@
 //! A disk that gets full, or fails.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use pentimento::{Medium, MemoryMedium};
 use std::io;
@@ -7,11 +8,15 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+/// The two meta slots are in front of this.
+const METAS_END: u64 = 8192;
+
 #[derive(Default)]
 struct Faults {
     /// The greatest length.
     limit: AtomicU64,
     writes_fail: AtomicBool,
+    metas_fail: AtomicBool,
     syncs_fail: AtomicBool,
 }
 
@@ -37,6 +42,11 @@ impl FrailMedium {
         self.faults.writes_fail.store(yes, Ordering::SeqCst);
     }
 
+    /// Only writes of the meta slots fail.
+    pub fn fail_metas(&self, yes: bool) {
+        self.faults.metas_fail.store(yes, Ordering::SeqCst);
+    }
+
     pub fn fail_syncs(&self, yes: bool) {
         self.faults.syncs_fail.store(yes, Ordering::SeqCst);
     }
@@ -57,7 +67,8 @@ unsafe impl Medium for FrailMedium {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        match self.faults.writes_fail.load(Ordering::SeqCst) {
+        let metas_fail = offset < METAS_END && self.faults.metas_fail.load(Ordering::SeqCst);
+        match metas_fail || self.faults.writes_fail.load(Ordering::SeqCst) {
             true => Err(io::Error::other("a planted failure of a write")),
             false => self.memory.write(offset, bytes),
         }

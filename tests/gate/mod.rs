@@ -1,4 +1,5 @@
 //! A medium whose syncs can be held up, and whose bytes can be looked at meanwhile.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use pentimento::{Medium, MemoryMedium};
 use std::io;
@@ -28,6 +29,11 @@ impl Default for GateMedium {
 }
 
 impl GateMedium {
+    /// What another medium held at some moment, behind an open gate.
+    pub fn from_bytes(bytes: &[u8]) -> GateMedium {
+        GateMedium { memory: Arc::new(MemoryMedium::from_bytes(bytes, 64 << 20)), gate: Arc::default() }
+    }
+
     /// From now on whoever syncs waits.
     pub fn close_gate(&self) {
         self.gate.0.lock().unwrap().closed = true;

@@ -1,0 +1,69 @@
+//! What the tests of storage share: a medium that outlives the store that uses it, and the checker.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use pentimento_storage::{Medium, MemoryMedium, Store};
+use std::io;
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The two meta slots are in front of this.
+const METAS_END: u64 = 8192;
+
+/// Plain memory, whose meta slots can be made to fail. Clones share it.
+#[derive(Clone)]
+pub struct Shared {
+    memory: Arc<MemoryMedium>,
+    metas_fail: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub fn with_capacity(capacity: usize) -> Shared {
+        Shared { memory: Arc::new(MemoryMedium::with_capacity(capacity)), metas_fail: Arc::default() }
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.memory.to_bytes()
+    }
+
+    pub fn fail_metas(&self, yes: bool) {
+        self.metas_fail.store(yes, Ordering::SeqCst);
+    }
+}
+
+// SAFETY: all calls that do not fail go to a medium that keeps the contract; one that fails has done nothing.
+unsafe impl Medium for Shared {
+    fn len(&self) -> u64 {
+        self.memory.len()
+    }
+    fn address(&self, offset: u64, len: u64) -> Option<NonNull<u8>> {
+        self.memory.address(offset, len)
+    }
+    fn offset_of(&self, address: usize) -> Option<u64> {
+        self.memory.offset_of(address)
+    }
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset < METAS_END && self.metas_fail.load(Ordering::SeqCst) {
+            return Err(io::Error::other("a planted failure of a meta slot"));
+        }
+        self.memory.write(offset, bytes)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.memory.set_len(len)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.memory.sync()
+    }
+    fn path(&self) -> &Path {
+        self.memory.path()
+    }
+}
+
+/// Every law of storage holds.
+#[track_caller]
+pub fn assert_clean(store: &Arc<Store>) {
+    let mut findings = Vec::new();
+    store.check(&mut |finding| findings.push(finding.to_string()));
+    assert!(findings.is_empty(), "{findings:#?}");
+}
