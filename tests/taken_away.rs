@@ -3,6 +3,7 @@
 
 use pentimento::{Database, Error};
 use std::path::Path;
+use std::time::Duration;
 
 fn put(db: &Database, key: u32) -> Result<(), Error> {
     let mut txn = db.begin_write()?;
@@ -18,6 +19,8 @@ fn failure(take_away: impl FnOnce(&Path)) -> String {
     put(&db, 1).unwrap();
     let snapshot = db.snapshot().unwrap();
     take_away(&path);
+    // The files are looked at ten times a second.
+    std::thread::sleep(Duration::from_millis(150));
     let error = put(&db, 2).unwrap_err();
     assert!(matches!(&error, Error::OutcomeUnknown { .. }), "{error}");
     assert!(matches!(put(&db, 3), Err(Error::Poisoned(_))), "writers are refused from then on");

@@ -1,21 +1,36 @@
-//! The writer's turn: one at a time changes pages, first come, first served.
+//! The writer's turn: one at a time changes pages, nearly in the order in which they asked.
+//!
+//! Promises:
+//! 1. One holder at a time, who may be another thread than the one that took it.
+//! 2. Whoever finds the turn free takes it, even if others are being woken: a hand-over to a sleeping thread costs more than a small commit. But
+//!    once the first in line has waited for a millisecond the turn is handed to it and to nobody else: nobody starves.
+//! 3. Passing the turn wakes one thread at most.
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// Longer than this nobody waits at the head of the line while others overtake.
+const OVERTAKING: Duration = Duration::from_millis(1);
+
+struct Waiter {
+    since: Instant,
+    woken: Condvar,
+}
 
 #[derive(Default)]
 struct State {
     held: bool,
-    waiting: VecDeque<u64>,
-    next_ticket: u64,
+    /// The turn was handed to the first in line, who has not woken up yet.
+    handed_over: bool,
+    line: VecDeque<Arc<Waiter>>,
 }
 
-/// A fair lock whose holder may be another thread than the one that took it.
+/// A lock whose holder may be another thread than the one that took it.
 #[derive(Default)]
 pub(crate) struct Turn {
     state: Mutex<State>,
-    passed: Condvar,
+    waiting: AtomicUsize,
 }
 
 /// How long to wait for the turn.
@@ -33,36 +48,41 @@ impl Turn {
     /// Takes the turn; `false` when patience ran out.
     pub fn take(&self, patience: Patience) -> bool {
         let mut state = self.state.lock();
-        if !state.held && state.waiting.is_empty() {
+        if !state.held {
             state.held = true;
             return true;
         }
+        let since = Instant::now();
         let deadline = match patience {
             Patience::None => return false,
             Patience::Forever => None,
             // Too far away to be represented is for ever.
-            Patience::For(wait) => Instant::now().checked_add(wait),
+            Patience::For(wait) => since.checked_add(wait),
         };
-        let ticket = state.next_ticket;
-        state.next_ticket += 1;
-        state.waiting.push_back(ticket);
-        while state.held || state.waiting.front() != Some(&ticket) {
+        let me = Arc::new(Waiter { since, woken: Condvar::new() });
+        state.line.push_back(me.clone());
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let is_first = |state: &State| state.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
+        loop {
+            if is_first(&state) && (state.handed_over || !state.held) {
+                state.line.pop_front();
+                (state.held, state.handed_over) = (true, false);
+                break;
+            }
             let timed_out = match deadline {
                 None => {
-                    self.passed.wait(&mut state);
+                    me.woken.wait(&mut state);
                     false
                 }
-                Some(deadline) => self.passed.wait_until(&mut state, deadline).timed_out(),
+                Some(deadline) => me.woken.wait_until(&mut state, deadline).timed_out(),
             };
-            if timed_out && (state.held || state.waiting.front() != Some(&ticket)) {
-                state.waiting.retain(|waiting| *waiting != ticket);
-                // Whoever stood behind may be first now.
-                self.passed.notify_all();
+            if timed_out && !(is_first(&state) && (state.handed_over || !state.held)) {
+                state.line.retain(|waiter| !Arc::ptr_eq(waiter, &me));
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return false;
             }
         }
-        state.waiting.pop_front();
-        state.held = true;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         true
     }
 
@@ -70,17 +90,31 @@ impl Turn {
     pub fn pass(&self) {
         let mut state = self.state.lock();
         debug_assert!(state.held, "only a holder passes the turn");
-        state.held = false;
-        if !state.waiting.is_empty() {
-            self.passed.notify_all();
-        }
+        let Some(first) = state.line.front().cloned() else {
+            state.held = false;
+            return;
+        };
+        // Handed over it stays held, so that nobody overtakes.
+        state.handed_over = first.since.elapsed() >= OVERTAKING;
+        state.held = state.handed_over;
+        first.woken.notify_one();
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::Arc;
+
+    fn wait_for_line(turn: &Turn, len: usize) {
+        while turn.waiting() < len {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn the_turn_is_passed_in_order_and_patience_ends() {
@@ -91,20 +125,68 @@ mod tests {
         let order = Arc::new(Mutex::new(Vec::new()));
         let threads: Vec<_> = (0..4)
             .map(|number| {
-                let (thread_turn, order) = (turn.clone(), order.clone());
+                let (for_thread, order) = (turn.clone(), order.clone());
                 let thread = std::thread::spawn(move || {
-                    assert!(thread_turn.take(Patience::Forever));
+                    assert!(for_thread.take(Patience::Forever));
                     order.lock().push(number);
-                    thread_turn.pass();
+                    for_thread.pass();
                 });
-                while turn.state.lock().waiting.len() <= number {
-                    std::thread::yield_now();
-                }
+                wait_for_line(&turn, number + 1);
                 thread
             })
             .collect();
         turn.pass();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(*order.lock(), [0, 1, 2, 3]);
+        assert!(turn.take(Patience::None), "nobody holds it in the end");
+    }
+
+    #[test]
+    fn whoever_waited_long_is_not_overtaken() {
+        let turn = Arc::new(Turn::default());
+        assert!(turn.take(Patience::None));
+        let waiter = std::thread::spawn({
+            let turn = turn.clone();
+            move || turn.take(Patience::Forever)
+        });
+        wait_for_line(&turn, 1);
+        std::thread::sleep(2 * OVERTAKING);
+        turn.pass();
+        // Whether or not the waiter has woken up, the turn is its own.
+        assert!(!turn.take(Patience::None));
+        assert!(waiter.join().unwrap());
+        turn.pass();
+        assert!(turn.take(Patience::None));
+    }
+
+    /// Many threads, some impatient, count under the turn: nobody is lost and nobody comes in twice.
+    #[test]
+    fn one_at_a_time_whoever_gives_up() {
+        let (turn, inside) = (Turn::default(), AtomicUsize::new(0));
+        let taken: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|thread| {
+                    let (turn, inside) = (&turn, &inside);
+                    scope.spawn(move || {
+                        let impatient = Patience::For(Duration::from_micros(50));
+                        let patience = if thread % 2 == 0 { Patience::Forever } else { impatient };
+                        let mut taken = 0;
+                        for _ in 0..2000 {
+                            if turn.take(patience) {
+                                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                                inside.fetch_sub(1, Ordering::SeqCst);
+                                turn.pass();
+                                taken += 1;
+                            }
+                        }
+                        taken
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert!(taken >= 8000, "the patient ones all came in");
+        assert!(turn.take(Patience::None));
+        assert_eq!(turn.waiting(), 0);
     }
 }

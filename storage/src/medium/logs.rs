@@ -39,6 +39,15 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// What the system says; then it is unknown what is durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Whether the file is still there, as far as that can be told. Not to be asked at each write: where timestamps are fine-grained,
+    /// asking for a file's metadata makes its next sync write metadata too.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn probe(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The log files of one store, by number.
@@ -148,7 +157,10 @@ impl Log for FileLog {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()?;
+        self.file.sync_data()
+    }
+
+    fn probe(&self) -> io::Result<()> {
         if self.file.metadata()?.nlink() == 0 {
             return Err(io::Error::other("the file was removed by somebody else"));
         }

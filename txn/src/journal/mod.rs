@@ -26,12 +26,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Files are filled with zeros ahead of the records in pieces of this size: writing into allocated blocks costs a sync of data alone.
 const PREPARE_BYTES: u64 = 1 << 20;
 /// Records gather in memory up to this size when nobody waits for them.
 const BUFFER_BYTES: usize = 256 << 10;
+/// How often a leader lets others run before it syncs, while some are in line.
+const MAX_YIELDS: usize = 32;
+/// How often the files are looked at, whether somebody has taken them away.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// How many segments may hold records that no checkpoint covers.
 const MAX_SEGMENTS: usize = 4;
 /// How many files without records are kept for reuse.
@@ -70,6 +74,8 @@ struct State {
     switch: bool,
     /// Bytes of records since the last checkpoint began.
     since_checkpoint: u64,
+    /// When the files were last looked at.
+    probed: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -142,6 +148,7 @@ impl Journal {
                 names_dirty: false,
                 switch: false,
                 since_checkpoint: 0,
+                probed: None,
             }),
             sync: Mutex::new(SyncState { durable, ..SyncState::default() }),
             synced: Condvar::new(),
@@ -278,6 +285,7 @@ impl Journal {
             }
             sync.is_syncing = true;
             drop(sync);
+            self.let_others_append();
             // Every record up to the note is in the buffer or in a file: a commit is appended before it is installed.
             let note = self.store.installed();
             let result = self.sync_files();
@@ -300,12 +308,21 @@ impl Journal {
         }
     }
 
+    /// Writers who are in line for the turn will want a sync in a moment: this one, if they append first. Whoever is alone does not wait.
+    fn let_others_append(&self) {
+        for _ in 0..MAX_YIELDS {
+            if self.store.writers_waiting() == 0 {
+                break;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn sync_files(&self) -> Result<()> {
-        // A record of a store that is gone is worth nothing.
-        self.store.probe()?;
         let (files, sync_names) = {
             let mut state = self.state.lock();
             self.write_buffer(&mut state)?;
+            self.probe(&mut state)?;
             let dirty = state.segments.iter_mut().filter(|segment| segment.is_dirty);
             let files: Vec<_> = dirty
                 .map(|segment| {
@@ -323,6 +340,21 @@ impl Journal {
             self.logs.sync().map_err(|source| self.error("sync the folder of the journal", 0, source))?;
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Now and then: whether store and journal are still there. What is written to a file that was removed is worth nothing.
+    fn probe(&self, state: &mut State) -> Result<()> {
+        let now = Instant::now();
+        if state.probed.is_some_and(|probed| now.duration_since(probed) < PROBE_EVERY) {
+            return Ok(());
+        }
+        state.probed = Some(now);
+        self.store.probe()?;
+        for segment in &state.segments {
+            let probed = segment.log.probe();
+            probed.map_err(|source| self.error("go on with the journal", segment.number, source))?;
+        }
         Ok(())
     }
 
