@@ -283,12 +283,6 @@ impl Store {
         Ok(slots.allocate(count).expect("the file was extended for this run"))
     }
 
-    /// How many wait for the writer's turn.
-    #[must_use]
-    pub fn writers_waiting(&self) -> usize {
-        self.turn.waiting()
-    }
-
     /// Whether a checkpoint should start.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {

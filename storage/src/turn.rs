@@ -6,7 +6,7 @@
 //!    once the first in line has waited for a millisecond the turn is handed to it and to nobody else: nobody starves.
 //! 3. Passing the turn wakes one thread at most.
 
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, Condvar, Mutex};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,6 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Turn {
     state: Mutex<State>,
-    waiting: AtomicUsize,
 }
 
 /// How long to wait for the turn.
@@ -61,7 +60,6 @@ impl Turn {
         };
         let me = Arc::new(Waiter { since, woken: Condvar::new() });
         state.line.push_back(me.clone());
-        self.waiting.fetch_add(1, Ordering::Relaxed);
         let is_first = |state: &State| state.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
         loop {
             if is_first(&state) && (state.handed_over || !state.held) {
@@ -78,11 +76,9 @@ impl Turn {
             };
             if timed_out && !(is_first(&state) && (state.handed_over || !state.held)) {
                 state.line.retain(|waiter| !Arc::ptr_eq(waiter, &me));
-                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return false;
             }
         }
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
         true
     }
 
@@ -101,14 +97,16 @@ impl Turn {
     }
 
     /// How many wait.
+    #[cfg(test)]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.state.lock().line.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::{AtomicUsize, Ordering};
 
     fn wait_for_line(turn: &Turn, len: usize) {
         while turn.waiting() < len {

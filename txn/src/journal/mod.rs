@@ -18,7 +18,7 @@ mod segment;
 pub(crate) use recovery::recover;
 
 use crate::{Error, Result, Timestamp};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use pentimento_storage::{Bug, Log, Logs, Store};
 use record::record_bytes;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -32,8 +32,8 @@ use std::time::{Duration, Instant};
 const PREPARE_BYTES: u64 = 1 << 20;
 /// Records gather in memory up to this size when nobody waits for them.
 const BUFFER_BYTES: usize = 256 << 10;
-/// How often a leader lets others run before it syncs, while some are in line.
-const MAX_YIELDS: usize = 32;
+/// For how long a leader lets others append before it syncs.
+const LET_APPEND: Duration = Duration::from_micros(30);
 /// How often the files are looked at, whether somebody has taken them away.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// How many segments may hold records that no checkpoint covers.
@@ -81,6 +81,10 @@ struct State {
 #[derive(Default)]
 struct SyncState {
     is_syncing: bool,
+    /// How many wait, the leader among them.
+    waiting: usize,
+    /// How many waited when the last sync ended.
+    company: usize,
     durable: Timestamp,
     has_failed: bool,
 }
@@ -271,6 +275,13 @@ impl Journal {
     /// Returns when commit `at`, which is installed, is durable: leads a sync, or waits for whoever does.
     pub fn make_durable(&self, at: Timestamp) -> Result<()> {
         let mut sync = self.sync.lock();
+        sync.waiting += 1;
+        let result = self.wait_until_durable(&mut sync, at);
+        sync.waiting -= 1;
+        result
+    }
+
+    fn wait_until_durable(&self, sync: &mut MutexGuard<'_, SyncState>, at: Timestamp) -> Result<()> {
         loop {
             if sync.durable >= at || self.store.durable() >= at {
                 return Ok(());
@@ -280,41 +291,41 @@ impl Journal {
                 return Err(Error::Poisoned("the journal could not be written".to_owned()));
             }
             if sync.is_syncing {
-                self.synced.wait(&mut sync);
+                self.synced.wait(sync);
                 continue;
             }
             sync.is_syncing = true;
-            drop(sync);
-            self.let_others_append();
-            // Every record up to the note is in the buffer or in a file: a commit is appended before it is installed.
-            let note = self.store.installed();
-            let result = self.sync_files();
-            if let Err(error) = &result {
-                self.fail(error);
-            }
-            sync = self.sync.lock();
+            self.let_others_append(sync);
+            let (note, result) = MutexGuard::unlocked(sync, || {
+                // Every record up to the note is in the buffer or in a file: a commit is appended before it is installed.
+                let note = self.store.installed();
+                let result = self.sync_files();
+                if let Err(error) = &result {
+                    self.fail(error);
+                }
+                (note, result)
+            });
             sync.is_syncing = false;
             if result.is_ok() {
                 sync.durable = sync.durable.max(self.store.journal_is_durable(note));
             }
+            // Those who are served, and those who came meanwhile: they may all be back for the next sync.
+            sync.company = sync.waiting;
             self.synced.notify_all();
             result?;
             if sync.durable < at {
                 // It stands behind a commit that no journal holds: that one's checkpoint decides.
-                drop(sync);
-                self.store.wait_for_progress(Duration::from_millis(5));
-                sync = self.sync.lock();
+                MutexGuard::unlocked(sync, || self.store.wait_for_progress(Duration::from_millis(5)));
             }
         }
     }
 
-    /// Writers who are in line for the turn will want a sync in a moment: this one, if they append first. Whoever is alone does not wait.
-    fn let_others_append(&self) {
-        for _ in 0..MAX_YIELDS {
-            if self.store.writers_waiting() == 0 {
-                break;
-            }
-            std::thread::yield_now();
+    /// Committers who were served by the last sync will want another in a moment: this one, if they append first. So a leader lets them run, for
+    /// a small part of what a sync costs. Whoever was alone last time does not wait.
+    fn let_others_append(&self, sync: &mut MutexGuard<'_, SyncState>) {
+        let started = Instant::now();
+        while sync.waiting < sync.company && started.elapsed() < LET_APPEND {
+            MutexGuard::unlocked(sync, std::thread::yield_now);
         }
     }
 
