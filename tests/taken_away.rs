@@ -35,7 +35,7 @@ fn failure(take_away: impl FnOnce(&Path)) -> String {
 #[test]
 fn a_removed_store_is_noticed() {
     let error = failure(|path| std::fs::remove_file(path).unwrap());
-    assert!(error.contains("store.pent") && error.contains("removed by somebody else"), "{error}");
+    assert!(error.contains("store.pent") && error.contains("removed or moved by somebody else"), "{error}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused or failed a call.
-    #[error("{operation} of {path} failed: {source}")]
+    #[error("cannot {operation} ({path}): {source}")]
     Io {
         /// What was tried.
         operation: &'static str,

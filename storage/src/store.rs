@@ -80,7 +80,11 @@ impl Options {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether every option is in its range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] that names the one that is not.
+    pub fn check(&self) -> Result<()> {
         if !self.page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&self.page_size) {
             return Err(Error::InvalidOption {
                 option: "page size",
@@ -89,8 +93,8 @@ impl Options {
         }
         if self.frames_hard < self.frames_soft {
             return Err(Error::InvalidOption {
-                option: "frame limits",
-                why: "the second limit must not be below the first",
+                option: "memory limits",
+                why: "the hard limit must not be below the soft one",
             });
         }
         Ok(())
@@ -334,7 +338,7 @@ impl Store {
     pub fn probe(&self) -> Result<()> {
         let Some(medium) = &self.medium else { return Ok(()) };
         medium.probe().map_err(|source| {
-            let error = Error::io("go on with", medium.path(), source);
+            let error = Error::io("go on using the store", medium.path(), source);
             self.poison(&error);
             error
         })

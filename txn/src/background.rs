@@ -40,7 +40,7 @@ impl Background {
             .name("pentimento".to_owned())
             .spawn(move || for_thread.background.run(&for_thread))
             .map_err(|source| Error::Io {
-                operation: "start the background thread for",
+                operation: "start the background thread",
                 path: shared.store.path().to_owned(),
                 source,
             })?;

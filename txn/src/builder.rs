@@ -48,8 +48,9 @@ impl Default for Builder {
     }
 }
 
-/// The least size of a journal's segment.
+/// The least and the greatest size of a journal's segment.
 const MIN_SEGMENT_BYTES: u64 = 16 << 10;
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 
 impl Builder {
     /// The size that pages aim at, in bytes: a power of two from 4096 to 65536, 8192 by default. Chosen when the store is created; when
@@ -79,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// The size of one file of the journal, in bytes: 64 MiB by default, at least 16 KiB. A checkpoint is made when half of it is written; a
+    /// The size of one file of the journal, in bytes: 64 MiB by default, 16 KiB to 1 GiB. A checkpoint is made when half of it is written; a
     /// transaction of more than a quarter of it becomes durable by a checkpoint of its own.
     pub fn journal_segment(mut self, bytes: u64) -> Builder {
         self.segment_bytes = bytes;
@@ -115,6 +116,10 @@ impl Builder {
         let path = path.as_ref();
         let io_error = |operation| move |source| Error::Io { operation, path: path.to_owned(), source };
         let read_only = self.options.read_only;
+        self.check()?;
+        if !read_only && !path.exists() {
+            self.check_no_logs(&FileLogs::beside(path, read_only))?;
+        }
         let file = File::options()
             .read(true)
             .write(!read_only)
@@ -129,11 +134,13 @@ impl Builder {
             Err(TryLockError::Error(source)) => return Err(io_error("lock")(source)),
         }
         let is_blank = is_blank(&file).map_err(io_error("read"))?;
+        // The journal lies beside the file itself, whatever name it was opened by and whatever folder the process goes to later.
+        let path = &path.canonicalize().map_err(io_error("resolve the path"))?;
         let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
         let logs = FileLogs::beside(path, read_only);
         let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
         if is_blank {
-            sync_directory_of(path).map_err(io_error("sync the directory of"))?;
+            sync_directory_of(path).map_err(io_error("sync the folder"))?;
         }
         Ok(database)
     }
@@ -152,10 +159,7 @@ impl Builder {
     /// # Errors
     /// As for [`open`](Builder::open).
     pub fn open_on(&self, medium: Box<dyn Medium>, logs: Option<Box<dyn Logs>>, create: bool) -> Result<Database> {
-        check_durability(self.durability)?;
-        if self.segment_bytes < MIN_SEGMENT_BYTES {
-            return Err(Error::InvalidOption { option: "journal segment", why: "it must have at least 16 KiB" });
-        }
+        self.check()?;
         if create && let Some(logs) = &logs {
             self.check_no_logs(logs.as_ref())?;
         }
@@ -164,9 +168,23 @@ impl Builder {
         self.start(store, logs)
     }
 
+    /// Checks the options before anything is touched.
+    fn check(&self) -> Result<()> {
+        check_durability(self.durability)?;
+        self.options.check()?;
+        if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&self.segment_bytes) {
+            return Err(Error::InvalidOption { option: "journal_segment", why: "it must have 16 KiB to 1 GiB" });
+        }
+        Ok(())
+    }
+
     /// A new store finds no journal: what lies there belongs to one that was moved away or lost, and may be all that is left of it.
     fn check_no_logs(&self, logs: &dyn Logs) -> Result<()> {
-        let files = logs.list().map_err(|source| Error::Io { operation: "list", path: logs.path(0), source })?;
+        let files = logs.list().map_err(|source| Error::Io {
+            operation: "list the journals beside the store",
+            path: logs.path(0),
+            source,
+        })?;
         files.first().map_or(Ok(()), |&number| Err(Error::ForeignJournal { path: logs.path(number) }))
     }
 

@@ -23,7 +23,7 @@ const DOOMED_PER_COMMIT: usize = 128;
 
 impl WriteTransaction {
     /// Makes the changes the newest state, and tells their timestamp. With [`Durability::Sync`] it returns when they would survive a crash; readers
-    /// see them from then on. A transaction that changed nothing makes no commit, and tells the one that it began after.
+    /// see them from then on. A transaction that changed nothing makes no commit, and tells the one that it began after (which it makes sure is durable, too).
     ///
     /// # Errors
     /// [`Error::Incomplete`] if an earlier operation failed, [`Error::DiskFull`]: nothing is committed then. [`Error::OutcomeUnknown`] if
@@ -31,10 +31,10 @@ impl WriteTransaction {
     pub fn commit(mut self) -> Result<Timestamp> {
         self.check_complete()?;
         self.finish_operations()?;
-        if self.pages.0.touched() == 0 {
-            return Ok(self.base());
-        }
         let shared = self.handle.shared.clone();
+        if self.pages.0.touched() == 0 {
+            return self.commit_nothing(&shared);
+        }
         let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
         let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut self.pages, DOOMED_PER_COMMIT)?;
         // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
@@ -44,6 +44,16 @@ impl WriteTransaction {
             shared.has_doomed.store(true, Ordering::Relaxed);
         }
         result
+    }
+
+    /// What was read may not be durable yet: whoever is told that it is there must not lose it in a crash.
+    fn commit_nothing(self, shared: &Shared) -> Result<Timestamp> {
+        let (base, durability) = (self.base(), self.durability);
+        drop(self);
+        if durability == Durability::Sync && shared.store.published() < base {
+            shared.flush().map_err(unknown(base))?;
+        }
+        Ok(base)
     }
 
     fn install(self, shared: &Shared) -> Result<Timestamp> {

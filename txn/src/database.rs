@@ -91,6 +91,8 @@ impl Handle {
             // Relaxed commits may be lost: whoever closes explicitly is told.
             Err(error) => return Err(error.into()),
         }
+        // First in the journal, whose room is there already: should the data file find none, nothing is lost.
+        self.shared.flush()?;
         self.shared.store.close()?;
         if let Some(journal) = self.shared.journal.get() {
             journal.remove()?;
@@ -166,7 +168,9 @@ impl Database {
         Ok(Snapshot::new(self.store().pin()))
     }
 
-    /// Begins the one transaction that may change the store; waits until it is its turn.
+    /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already
+    /// would wait for itself: see [`try_begin_write`](Database::try_begin_write). It reads the newest commits, those too that are
+    /// just becoming durable and that no snapshot shows yet.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Poisoned`], or [`Error::DiskFull`] if memory is full and cannot be written out.
@@ -203,6 +207,8 @@ impl Database {
             (patience, _) => patience,
         };
         let set = self.store().begin(patience)?.ok_or(Error::Busy)?;
+        // Those who waited in line before us may have filled the memory. Making room does not need the turn.
+        self.handle.shared.wait_for_room(deadline)?;
         Ok(WriteTransaction::new(set, self.handle.clone()))
     }
 
@@ -271,7 +277,7 @@ impl Database {
         self.store().published()
     }
 
-    /// Closes this handle, and the store if it was the last: a last checkpoint is made, so that one file is left. Snapshots that are still held go
+    /// Closes this handle, and the store if it was the last (a write transaction counts as one): a last checkpoint is made, so that one file is left. Snapshots that are still held go
     /// on reading, and keep the file locked. Dropping the handle does the same, but cannot tell of errors.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused or failed a call.
-    #[error("{operation} of {path} failed: {source}")]
+    #[error("cannot {operation} ({path}): {source}")]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -101,7 +101,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another transaction has the writer's turn, or the store was busy for as long as you were willing to wait.
-    #[error("another write transaction has the turn; wait with begin_write, or try again later")]
+    #[error(
+        "another write transaction has the turn, or memory is full of changes; wait with begin_write, or try again later"
+    )]
     Busy,
     /// The store was opened for reading only.
     #[error("the store is open for reading only")]

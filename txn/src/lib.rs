@@ -18,6 +18,16 @@ mod snapshot;
 mod tree_mut;
 mod write;
 
+const _: () = {
+    const fn is_shareable<T: Send + Sync>() {}
+    const fn is_movable<T: Send>() {}
+    is_shareable::<Database>();
+    is_shareable::<Snapshot>();
+    is_shareable::<OwnedRange>();
+    is_shareable::<Error>();
+    is_movable::<WriteTransaction>();
+};
+
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
 pub use check::{CheckReport, Finding};

@@ -52,7 +52,7 @@ fn remove_all(logs: &dyn Logs, files: &[u64]) -> Result<()> {
     for &number in files {
         match logs.remove(number) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::Io { operation: "remove", path: logs.path(number), source: error });
+                return Err(Error::Io { operation: "remove the journal", path: logs.path(number), source: error });
             }
             _ => {}
         }
@@ -60,5 +60,5 @@ fn remove_all(logs: &dyn Logs, files: &[u64]) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }
-    logs.sync().map_err(|source| Error::Io { operation: "sync the folder of", path: logs.path(0), source })
+    logs.sync().map_err(|source| Error::Io { operation: "sync the folder of the journal", path: logs.path(0), source })
 }

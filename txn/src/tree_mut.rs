@@ -32,7 +32,7 @@ impl<'t> TreeMut<'t> {
         btree::Tree::new(self.pages, self.open.record.root)
     }
 
-    /// Changes the tree; a failure half-way makes the transaction impossible to commit.
+    /// Changes the tree; a failure half-way makes the transaction impossible to commit, a panic in the caller's code too.
     fn change<T>(
         &mut self,
         work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
@@ -42,13 +42,15 @@ impl<'t> TreeMut<'t> {
             return Err(error);
         }
         self.redo.enter(&self.open.name);
+        let was_incomplete = std::mem::replace(self.incomplete, true);
         let mut len = self.open.len;
         let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
         let result = work(&mut tree, &mut len, self.redo);
         match &result {
-            Err(error) if error.is_refusal() => {}
-            Err(_) => *self.incomplete = true,
+            Err(error) if error.is_refusal() => *self.incomplete = was_incomplete,
+            Err(_) => {}
             Ok(_) => {
+                *self.incomplete = was_incomplete;
                 self.open.is_stale |= self.open.len != len;
                 self.open.len = len;
             }

@@ -212,8 +212,11 @@ impl WriteTransaction {
 
     /// Does something of several steps; if it fails between them the transaction cannot be committed.
     fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let was_incomplete = std::mem::replace(&mut self.incomplete, true);
         let result = work(self);
-        self.incomplete |= result.as_ref().is_err_and(|error| !error.is_refusal());
+        if result.as_ref().map_or_else(Error::is_refusal, |_| true) {
+            self.incomplete = was_incomplete;
+        }
         result
     }
 

@@ -25,6 +25,8 @@ pub struct FileMedium {
     file: File,
     path: PathBuf,
     len: AtomicU64,
+    /// Odd while we change the length ourselves.
+    changes: AtomicU64,
     segments: [OnceLock<MmapRaw>; SEGMENTS],
 }
 
@@ -39,6 +41,7 @@ impl FileMedium {
             file,
             path: path.to_owned(),
             len: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             segments: [const { OnceLock::new() }; SEGMENTS],
         };
         medium.cover(len)?;
@@ -97,9 +100,13 @@ unsafe impl Medium for FileMedium {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.cover(len)?;
-        self.file.set_len(len)?;
-        self.len.store(len, Ordering::Release);
-        Ok(())
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        let result = self.file.set_len(len);
+        if result.is_ok() {
+            self.len.store(len, Ordering::SeqCst);
+        }
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        result
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -108,13 +115,19 @@ unsafe impl Medium for FileMedium {
     }
 
     fn probe(&self) -> io::Result<()> {
-        // Read before: the file may be growing.
+        // Changes of ours that are under way, or came and went meanwhile, make the length say nothing.
+        let changes = self.changes.load(Ordering::SeqCst);
         let expected = self.len();
         let metadata = self.file.metadata()?;
-        if metadata.nlink() == 0 {
-            return Err(io::Error::other("the file was removed by somebody else"));
+        // Under its name, too: a store that is moved is separated from its journal.
+        let named = std::fs::metadata(&self.path);
+        if metadata.nlink() == 0
+            || !named.is_ok_and(|named| (named.dev(), named.ino()) == (metadata.dev(), metadata.ino()))
+        {
+            return Err(io::Error::other("the file was removed or moved by somebody else"));
         }
-        if metadata.len() < expected.min(self.len()) {
+        let is_quiet = changes.is_multiple_of(2) && self.changes.load(Ordering::SeqCst) == changes;
+        if is_quiet && metadata.len() < expected {
             return Err(io::Error::other("the file was truncated by somebody else"));
         }
         Ok(())

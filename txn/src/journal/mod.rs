@@ -206,13 +206,17 @@ impl Journal {
             None => (state.next_number, true),
         };
         let failed = |operation| move |source| self.error(operation, number, source);
+        // A header that failed may have reached the disk all the same: nothing is appended to an older segment from here on, and no
+        // sequence is used twice.
+        let sequence = state.next_sequence;
+        state.next_sequence += 1;
+        state.switch = true;
         let log = self.logs.open(number).map_err(failed("open the journal"))?;
         let prepared = log.len().map_err(failed("measure the journal"))?.min(self.segment_bytes);
         let salt = if self.store.has_planted(Bug::TakeRecycledRecords) { 0 } else { random() };
-        let header = SegmentHeader { store_id: self.store.store_id(), sequence: state.next_sequence, salt, first };
+        let header = SegmentHeader { store_id: self.store.store_id(), sequence, salt, first };
         log.write(0, &header.encode()).map_err(failed("begin a segment of the journal"))?;
         // From here on nothing fails.
-        state.next_sequence += 1;
         if is_new {
             state.next_number += 1;
         } else {
@@ -364,7 +368,7 @@ impl Journal {
         self.store.probe()?;
         for segment in &state.segments {
             let probed = segment.log.probe();
-            probed.map_err(|source| self.error("go on with the journal", segment.number, source))?;
+            probed.map_err(|source| self.error("go on using the journal", segment.number, source))?;
         }
         Ok(())
     }
@@ -418,8 +422,10 @@ impl Journal {
     pub fn remove(&self) -> Result<()> {
         let mut state = self.state.lock();
         state.buffer.clear();
-        let segments = std::mem::take(&mut state.segments).into_iter().map(|segment| segment.number);
-        let numbers: Vec<u64> = segments.chain(std::mem::take(&mut state.spare)).collect();
+        (state.segments, state.spare) = (Vec::new(), Vec::new());
+        // Those too that were begun in vain.
+        let listed = self.logs.list();
+        let numbers = listed.map_err(|source| self.error("list the files of the journal", 0, source))?;
         for &number in &numbers {
             self.logs.remove(number).map_err(|source| self.error("remove a file of the journal", number, source))?;
         }

@@ -7,6 +7,7 @@
 
 use super::record::{self, Record, record_bytes};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::builder::MAX_SEGMENT_BYTES;
 use crate::{Error, Result, Timestamp};
 use pentimento_storage::{Bug, Logs, Store};
 use std::io;
@@ -90,7 +91,7 @@ pub(crate) fn recover(
 }
 
 fn list(logs: &dyn Logs) -> Result<Vec<u64>> {
-    let mut files = logs.list().map_err(|source| io_error(logs, "list the journal beside", 0, source))?;
+    let mut files = logs.list().map_err(|source| io_error(logs, "list the journal", 0, source))?;
     files.sort_unstable();
     Ok(files)
 }
@@ -134,10 +135,16 @@ fn find_segments(logs: &dyn Logs, files: &[u64], store_id: [u8; 16]) -> Result<V
 fn read_all(logs: &dyn Logs, number: u64) -> Result<Vec<u8>> {
     let failed = |source| io_error(logs, "read", number, source);
     let log = logs.open(number).map_err(failed)?;
-    let len = log.len().map_err(failed)? as usize;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(len, 0);
+    let len = log.len().map_err(failed)?;
+    if len > 2 * MAX_SEGMENT_BYTES {
+        return Err(Error::Damaged {
+            structure: "journal",
+            page: None,
+            slot: None,
+            what: format!("{}: at {len} bytes it is longer than any segment", logs.path(number).display()),
+        });
+    }
+    let mut bytes = vec![0; len as usize];
     log.read(0, &mut bytes).map_err(failed)?;
     Ok(bytes)
 }
