@@ -3,17 +3,20 @@
 //! Strategy: small commits, which are journaled, and large ones, which are made durable by their own checkpoints, in every order and from several threads; then a crash, which is a
 //! copy of the files while the store is open. A recovery that has to give up records is made by damaging one that was never synced.
 //!
-//! Invariants: what was acknowledged as durable is there after the crash, under its timestamp; what a recovery gave up never comes back; no writer meets a
+//! Invariants: what was acknowledged as durable, or read by a durable commit, is there after the crash, under its timestamp; what a recovery gave up never comes back; no writer meets a
 //! journal without the room that was made for it.
 
 mod common;
 #[path = "common/crash.rs"]
 mod crash;
 mod gate;
+#[path = "common/gate_logs.rs"]
+mod gate_logs;
 
 use common::{assert_clean, read_all};
 use crash::{contents, crash, journals, keys, put};
 use gate::GateMedium;
+use gate_logs::GateLogs;
 use pentimento::{Builder, Database, Durability, FileLogs};
 use std::fs;
 use std::path::Path;
@@ -114,6 +117,37 @@ fn small_and_large_commits_of_several_writers_all_survive() {
     });
     assert_eq!(keys(&db).len(), 3 * EACH as usize);
     assert_survives_a_crash(&db, &path, &dir.path().join("crashed"), "all have ended");
+}
+
+/// A transaction sees commits that are still becoming durable. Ending it with nothing changed vouches for them as any commit does.
+#[test]
+fn a_commit_of_nothing_waits_for_what_it_has_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = GateLogs::beside(&dir.path().join("store.pent"));
+    let db = builder().open_on(Box::<GateMedium>::default(), Some(Box::new(logs.clone())), true).unwrap();
+    put(&db, 0, b"before", Durability::Sync);
+    logs.close_gate();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| put(&db, 1, b"becoming durable", Durability::Sync));
+        logs.wait_for_arrival();
+        let reader = scope.spawn(|| {
+            let mut txn = db.begin_write().unwrap();
+            let seen = txn.tree("t").unwrap().contains_key(1u32.to_be_bytes()).unwrap();
+            let at = txn.commit().unwrap();
+            (seen, at, db.timestamp())
+        });
+        thread::sleep(Duration::from_millis(100));
+        assert!(!reader.is_finished() && !writer.is_finished(), "nothing is durable yet");
+        // Who asks for less has it at once.
+        let mut txn = db.begin_write().unwrap();
+        txn.set_durability(Durability::None).unwrap();
+        assert!(txn.commit().unwrap() > db.timestamp());
+        logs.open_gate();
+        let at = writer.join().unwrap();
+        let (seen, vouched, published) = reader.join().unwrap();
+        assert!(seen);
+        assert_eq!((vouched, published), (at, at));
+    });
 }
 
 /// A checkpoint that becomes durable between making room and appending must not take the segment away.
