@@ -8,9 +8,12 @@
 mod common;
 #[path = "common/frail.rs"]
 mod frail;
+#[path = "common/frail_logs.rs"]
+mod frail_logs;
 
 use common::{assert_clean, pattern};
 use frail::FrailMedium;
+use frail_logs::FrailLogs;
 use pentimento::{Builder, Database, Durability, Error, Snapshot, Timestamp};
 use std::time::{Duration, Instant};
 
@@ -139,6 +142,30 @@ fn a_store_that_is_closed_on_a_full_disk_keeps_what_was_durable() {
     let kept = batches(&db.snapshot().unwrap());
     assert!(kept == acknowledged || kept == acknowledged + 1, "{kept} of {acknowledged} batches");
     assert_clean(&db);
+}
+
+/// The journal has its room already: what the data file has no room for is kept there.
+#[test]
+fn closing_on_a_full_disk_loses_nothing_that_the_journal_can_keep() {
+    for durability in [Durability::Interval(Duration::from_secs(60)), Durability::None] {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = FrailLogs::beside(&dir.path().join("store.pent"));
+        let medium = FrailMedium::with_limit(u64::MAX);
+        let open = |create| Database::builder().open_on(Box::new(medium.clone()), Some(Box::new(logs.clone())), create);
+        let db = open(true).unwrap();
+        add(&db, 0, Durability::Sync).unwrap();
+        medium.set_limit(0);
+        // More than the file has room for as it is.
+        for batch in 1..100 {
+            add(&db, batch, durability).unwrap();
+        }
+        let closed = db.close();
+        assert!(closed.as_ref().is_err_and(is_full), "{durability:?}: {closed:?}");
+        medium.set_limit(u64::MAX);
+        let db = open(false).unwrap();
+        assert_eq!(batches(&db.snapshot().unwrap()), 100, "{durability:?}");
+        assert_clean(&db);
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 mod common;
 
 use common::{assert_clean, pattern};
-use pentimento::{Database, Durability, Error, MAX_KEY_LEN, MAX_NAME_LEN, MAX_VALUE_LEN};
+use pentimento::{Database, Durability, Error, MAX_KEY_LEN, MAX_NAME_LEN, MAX_VALUE_LEN, WriteTransaction};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 const PAGE_SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
@@ -92,6 +93,35 @@ fn a_load_with_a_key_too_long_cannot_be_committed_but_rolled_back() {
     }
     let snapshot = db.snapshot().unwrap();
     assert_eq!(snapshot.tree("t").unwrap().get(b"before").unwrap(), Some(b"v".as_slice()));
+    assert_clean(&db);
+}
+
+#[test]
+fn a_load_whose_iterator_panics_cannot_be_committed_but_rolled_back() {
+    let (_dir, db) = store(4096);
+    let mut txn = db.begin_write().unwrap();
+    let mut tree = txn.tree("t").unwrap();
+    (0..6000u32).for_each(|number| tree.insert((number * 1000).to_be_bytes(), [1; 60]).unwrap());
+    txn.commit().unwrap();
+    let before = db.timestamp();
+    let load = |txn: &mut WriteTransaction| {
+        let entries = (1..2000u32).map(|number| match number {
+            1500 => std::panic::resume_unwind(Box::new("the caller's own")),
+            _ => (number.to_be_bytes(), [2; 60]),
+        });
+        catch_unwind(AssertUnwindSafe(|| txn.tree("t").unwrap().bulk_load(entries).map(drop))).unwrap_err()
+    };
+    let mut txn = db.begin_write().unwrap();
+    let savepoint = txn.savepoint().unwrap();
+    load(&mut txn);
+    assert!(matches!(txn.savepoint(), Err(Error::Incomplete)));
+    txn.rollback_to(savepoint).unwrap();
+    assert_eq!(txn.tree("t").unwrap().len(), 6000);
+    load(&mut txn);
+    assert!(matches!(txn.commit(), Err(Error::Incomplete)));
+    assert_eq!(db.timestamp(), before, "nothing was committed");
+    let snapshot = db.snapshot().unwrap();
+    assert_eq!(snapshot.tree("t").unwrap().iter().unwrap().count(), 6000);
     assert_clean(&db);
 }
 

@@ -1,7 +1,7 @@
 //! Who may open a file beside whom.
 //!
 //! Invariants: one that writes and nobody else, or many that only read; in one process as between two; until the last that reads from the mapping has
-//! gone, be it a snapshot, an iterator or a value. What is refused says which file.
+//! gone, be it a snapshot, an iterator or a value, and the write transaction has ended. What is refused says which file.
 
 mod common;
 
@@ -118,6 +118,20 @@ fn whatever_still_reads_keeps_the_file_locked() {
     assert_eq!(range.next().unwrap().unwrap().0, b"k");
     drop(range);
     assert_clean(&Database::open(&path).unwrap());
+}
+
+#[test]
+fn a_write_transaction_keeps_the_file_open_and_locked() {
+    let _alone = alone();
+    let (_dir, path, db) = store();
+    let mut txn = db.begin_write().unwrap();
+    db.close().unwrap();
+    assert_locked(Builder::default(), &path);
+    txn.tree("t").unwrap().insert(b"after closing", b"v").unwrap();
+    txn.commit().unwrap();
+    let db = Database::open(&path).unwrap();
+    assert_eq!(db.snapshot().unwrap().tree("t").unwrap().len().unwrap(), 2);
+    assert_clean(&db);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod frail;
 mod frail_logs;
 
 use common::assert_clean;
-use crash::{keys, put};
+use crash::{crash, keys, put};
 use frail::FrailMedium;
 use frail_logs::{Fault, FrailLogs};
 use pentimento::{Database, Durability, Error, Timestamp, WriteTransaction};
@@ -31,7 +31,7 @@ struct Store {
     medium: FrailMedium,
     logs: Option<FrailLogs>,
     db: Database,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn open(medium: &FrailMedium, logs: Option<&FrailLogs>, create: bool) -> Database {
@@ -47,7 +47,7 @@ impl Store {
         let logs = is_journaled.then(|| FrailLogs::beside(&dir.path().join("store.pent")));
         let db = open(&medium, logs.as_ref(), true);
         put(&db, 0, b"acknowledged", Durability::Sync);
-        Store { medium, logs, db, _dir: dir }
+        Store { medium, logs, db, dir }
     }
 
     /// A transaction that adds an entry of so many bytes.
@@ -79,7 +79,7 @@ impl Store {
 
     /// Opens the store again on a disk that is well, and tells its keys.
     fn keys_after_reopening(self) -> Vec<u32> {
-        let Store { medium, logs, db, _dir } = self;
+        let Store { medium, logs, db, dir: _dir } = self;
         medium.fail_metas(false);
         medium.fail_syncs(false);
         medium.fail_writes(false);
@@ -165,6 +165,36 @@ fn a_journal_without_room_refuses_a_commit_and_takes_it_later() {
     store.begin(1, 3500, Durability::Sync).commit().unwrap();
     assert_clean(&store.db);
     assert_eq!(store.keys_after_reopening(), [0, 1]);
+}
+
+/// The header of a segment arrived although its write failed; what is acknowledged after that goes elsewhere, and is found all the same.
+#[test]
+fn a_segment_that_was_begun_in_vain_hides_nothing() {
+    for with_checkpoint in [true, false] {
+        let store = Store::new(true);
+        let logs = store.logs.clone().unwrap();
+        // A checkpoint that covers this makes the next record begin a segment, even if it fails.
+        put(&store.db, 0, &[1; 3500], Durability::Sync);
+        store.medium.fail_writes(true);
+        store.db.checkpoint().unwrap_err();
+        store.medium.fail_writes(false);
+        logs.set_fault(Fault::Headers);
+        let refused = store.begin(1, 10, Durability::Sync).commit();
+        assert!(matches!(&refused, Err(Error::Io { operation, .. }) if operation.contains("segment")), "{refused:?}");
+        logs.set_fault(Fault::None);
+        if with_checkpoint {
+            store.db.checkpoint().unwrap();
+        }
+        for key in 10..20 {
+            put(&store.db, key, b"acknowledged", Durability::Sync);
+        }
+        let path = store.dir.path().join("store.pent");
+        let copy = crash(&path, &store.dir.path().join("crashed"));
+        let db = open(&store.medium.crashed(), Some(&FrailLogs::beside(&copy)), false);
+        let expected: Vec<u32> = std::iter::once(0).chain(10..20).collect();
+        assert_eq!(keys(&db), expected, "with a checkpoint: {with_checkpoint}");
+        assert_clean(&db);
+    }
 }
 
 /// The turn was taken while all was well.

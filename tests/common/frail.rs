@@ -34,6 +34,12 @@ impl FrailMedium {
         medium
     }
 
+    /// What a crash would leave, on a disk that is well.
+    pub fn crashed(&self) -> FrailMedium {
+        let copy = FrailMedium::with_limit(u64::MAX);
+        FrailMedium { memory: Arc::new(MemoryMedium::from_bytes(&self.memory.to_bytes(), 64 << 20)), ..copy }
+    }
+
     pub fn set_limit(&self, limit: u64) {
         self.faults.limit.store(limit, Ordering::SeqCst);
     }

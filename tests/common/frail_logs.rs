@@ -1,4 +1,5 @@
 //! Files of a journal that get no room, or fail.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use pentimento::{FileLogs, Log, Logs};
 use std::io;
@@ -14,6 +15,8 @@ pub enum Fault {
     Writes,
     Syncs,
     Full,
+    /// What is written at the beginning of a file arrives, but is reported as failed.
+    Headers,
 }
 
 /// Real files with faults on demand. Clones share them.
@@ -82,7 +85,11 @@ impl Log for FrailLog {
         if self.has(Fault::Writes) {
             return Err(io::Error::other("a planted failure of a write"));
         }
-        self.log.write(offset, bytes)
+        self.log.write(offset, bytes)?;
+        match offset == 0 && self.has(Fault::Headers) {
+            true => Err(io::Error::other("a planted failure of a write that arrived")),
+            false => Ok(()),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
