@@ -1,7 +1,7 @@
-//! The thread that makes checkpoints when commits do not wait for them.
+//! The threads that make commits durable when nobody waits for it: one makes checkpoints and gives back what nobody needs, one syncs the journal.
 //!
-//! Promises: a checkpoint that was asked for within some time begins by then; one that failed is tried again, ever more slowly, and the next writer that
-//! needs it is told why; stopping waits for a running checkpoint.
+//! Promises: what was asked for within some time begins by then, a sync also while a checkpoint runs; a checkpoint that failed is tried again, ever more
+//! slowly, and the next writer that needs it is told why; stopping waits for what is running.
 
 use crate::database::Shared;
 use crate::{Error, Result};
@@ -10,42 +10,106 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How often the thread looks for versions that wait to be given back.
+/// How often the checkpointer looks for versions that wait to be given back, and how soon again while there are many.
 const TIDY_EVERY: Duration = Duration::from_millis(200);
+const TIDY_SOON: Duration = Duration::from_millis(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
+/// Why a worker wakes up.
+#[derive(PartialEq, Eq)]
+enum Wake {
+    Due,
+    Idle,
+    Stop,
+}
+
 #[derive(Default)]
 struct State {
-    /// When the next checkpoint is due.
     due: Option<Instant>,
-    /// When the journal must be synced.
-    sync_due: Option<Instant>,
     stop: bool,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The requests to the background thread.
+/// A thread that does one thing when it is due.
 #[derive(Default)]
-pub(crate) struct Background {
+struct Worker {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Background {
-    /// Starts the thread.
-    pub fn start(shared: &Arc<Shared>) -> Result<()> {
+impl Worker {
+    fn start(&self, name: &str, shared: &Arc<Shared>, run: fn(&Shared)) -> Result<()> {
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("pentimento".to_owned())
-            .spawn(move || for_thread.background.run(&for_thread))
-            .map_err(|source| Error::Io {
-                operation: "start the background thread",
-                path: shared.store.path().to_owned(),
-                source,
-            })?;
-        shared.background.state.lock().thread = Some(thread);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _armed = PoisonOnPanic(&for_thread);
+            run(&for_thread);
+        });
+        let path = || shared.store.path().to_owned();
+        let thread =
+            thread.map_err(|source| Error::Io { operation: "start a background thread", path: path(), source })?;
+        self.state.lock().thread = Some(thread);
         Ok(())
+    }
+
+    fn ask_within(&self, limit: Duration) {
+        let Some(at) = Instant::now().checked_add(limit) else { return };
+        let mut state = self.state.lock();
+        if state.due.is_none_or(|due| at < due) {
+            state.due = Some(at);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until something is due, or `idle` is over.
+    fn wait(&self, idle: Option<Duration>) -> Wake {
+        let idle = idle.and_then(|idle| Instant::now().checked_add(idle));
+        let mut state = self.state.lock();
+        loop {
+            let now = Instant::now();
+            if state.stop {
+                return Wake::Stop;
+            }
+            if state.due.take_if(|due| *due <= now).is_some() {
+                return Wake::Due;
+            }
+            if idle.is_some_and(|idle| idle <= now) {
+                return Wake::Idle;
+            }
+            match state.due.into_iter().chain(idle).min() {
+                Some(wake) => {
+                    self.changed.wait_until(&mut state, wake);
+                }
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    fn stop(&self) {
+        let thread = {
+            let mut state = self.state.lock();
+            state.stop = true;
+            self.changed.notify_one();
+            state.thread.take()
+        };
+        if let Some(thread) = thread {
+            // A panic there has been reported by the runtime, and has poisoned the store.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The background threads of an open store.
+#[derive(Default)]
+pub(crate) struct Background {
+    checkpoints: Worker,
+    syncs: Worker,
+}
+
+impl Background {
+    pub fn start(shared: &Arc<Shared>) -> Result<()> {
+        shared.background.checkpoints.start("pentimento", shared, make_checkpoints)?;
+        shared.background.syncs.start("pentimento-sync", shared, sync_journal)
     }
 
     /// Asks for a checkpoint at once.
@@ -55,74 +119,45 @@ impl Background {
 
     /// Asks for a checkpoint at most this much later.
     pub fn checkpoint_within(&self, limit: Duration) {
-        let Some(at) = Instant::now().checked_add(limit) else { return };
-        let mut state = self.state.lock();
-        if state.due.is_none_or(|due| at < due) {
-            state.due = Some(at);
-            self.changed.notify_one();
-        }
+        self.checkpoints.ask_within(limit);
     }
 
     /// Asks for a sync of the journal at most this much later.
     pub fn sync_within(&self, limit: Duration) {
-        let Some(at) = Instant::now().checked_add(limit) else { return };
-        let mut state = self.state.lock();
-        if state.sync_due.is_none_or(|due| at < due) {
-            state.sync_due = Some(at);
-            self.changed.notify_one();
-        }
+        self.syncs.ask_within(limit);
     }
 
-    /// Ends the thread, after the checkpoint that it may be making.
+    /// Ends the threads, after what they may be doing.
     pub fn stop(&self) {
-        let thread = {
-            let mut state = self.state.lock();
-            state.stop = true;
-            self.changed.notify_one();
-            state.thread.take()
-        };
-        if let Some(thread) = thread {
-            // A panic there has been reported by the runtime already.
-            let _ = thread.join();
-        }
+        self.checkpoints.stop();
+        self.syncs.stop();
     }
+}
 
-    fn run(&self, shared: &Shared) {
-        let _armed = PoisonOnPanic(shared);
-        let mut retry = FIRST_RETRY;
-        let mut tidy_every = TIDY_EVERY;
-        loop {
-            let (is_due, sync_is_due) = {
-                let mut state = self.state.lock();
-                let next = state.due.into_iter().chain(state.sync_due).min();
-                if !state.stop && next.is_none_or(|due| due > Instant::now()) {
-                    let wake = Instant::now() + tidy_every;
-                    self.changed.wait_until(&mut state, next.map_or(wake, |due| due.min(wake)));
+fn make_checkpoints(shared: &Shared) {
+    let (mut retry, mut idle) = (FIRST_RETRY, TIDY_EVERY);
+    loop {
+        match shared.background.checkpoints.wait(Some(idle)) {
+            Wake::Stop => return,
+            Wake::Idle => {}
+            Wake::Due => match shared.checkpoint() {
+                Ok(_) => retry = FIRST_RETRY,
+                Err(_) if shared.store.check_writable().is_ok() => {
+                    shared.background.checkpoint_within(retry);
+                    retry = (retry * 2).min(LAST_RETRY);
                 }
-                if state.stop {
-                    return;
-                }
-                let now = Instant::now();
-                (state.due.take_if(|due| *due <= now).is_some(), state.sync_due.take_if(|due| *due <= now).is_some())
-            };
-            if sync_is_due {
-                // A failure poisons the store, so every writer is told.
-                let _ = shared.flush();
-            }
-            if is_due {
-                match shared.checkpoint() {
-                    Ok(_) => retry = FIRST_RETRY,
-                    Err(_) if shared.store.check_writable().is_ok() => {
-                        self.checkpoint_within(retry);
-                        retry = (retry * 2).min(LAST_RETRY);
-                    }
-                    // Poisoned: every writer is told so.
-                    Err(_) => {}
-                }
-            }
-            let progress = shared.store.reclaim(4096);
-            tidy_every = if progress.waiting > 0 { Duration::from_millis(1) } else { TIDY_EVERY };
+                // Poisoned: every writer is told so.
+                Err(_) => {}
+            },
         }
+        idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
+    }
+}
+
+fn sync_journal(shared: &Shared) {
+    while shared.background.syncs.wait(None) == Wake::Due {
+        // A failure poisons the store, so every writer is told.
+        let _ = shared.flush();
     }
 }
 
@@ -132,7 +167,7 @@ struct PoisonOnPanic<'s>(&'s Shared);
 impl Drop for PoisonOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.store.poison_because("the background thread panicked; this is a bug");
+            self.0.store.poison_because("a background thread panicked; this is a bug");
         }
     }
 }
