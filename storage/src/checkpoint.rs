@@ -91,17 +91,6 @@ impl Store {
         Ok(at)
     }
 
-    /// Makes everything up to `at` durable: waits for a running checkpoint that includes it, or makes one.
-    ///
-    /// # Errors
-    /// As for [`checkpoint`](Store::checkpoint).
-    pub fn checkpoint_covering(self: &Arc<Self>, at: Timestamp) -> Result<()> {
-        while !self.is_in_memory() && self.durable() < at {
-            self.checkpoint()?;
-        }
-        Ok(())
-    }
-
     /// Step 1. One checkpoint at a time; writers are not waited for.
     fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint> {
         let mut running = self.checkpointing.lock();

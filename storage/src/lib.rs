@@ -7,8 +7,8 @@
 //! This crate knows nothing of trees or keys. What it promises is listed at the top of each module; the laws behind the promises are
 //! in the project's design page.
 //!
-//! All unsafe code of the project is here, in `medium`, `frame`, `place`, `read`, and at the points where frames are handed over, settled
-//! and given back; each block says why it is sound.
+//! All unsafe code of the project is in this crate: where memory is made addressable (`medium`, `frame`, `place`), and wherever a place is followed,
+//! settled or given back. Each block says why it is sound.
 
 mod buckets;
 mod charges;

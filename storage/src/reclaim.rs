@@ -196,7 +196,10 @@ impl Reclaimer {
                 self.charged.charge(pin, superseded, &self.pins);
             }
             None => {
-                self.free.push(vec![superseded]);
+                match self.free.last_mut() {
+                    Some(chunk) => chunk.push(superseded),
+                    None => self.free.push(vec![superseded]),
+                }
                 self.free_items += 1;
             }
         }

@@ -206,8 +206,8 @@ impl Builder {
             let set = store.begin(Patience::Forever)?.expect("nobody else knows the store yet");
             let mut pages = TxnPages(set);
             catalog::create(&mut pages)?;
-            let at = pages.0.install(true);
-            store.checkpoint_covering(at)?;
+            let _ = pages.0.install(true);
+            store.checkpoint()?;
         }
         let handle = Handle::new(store, self.durability, self.checkpoint_interval);
         if let Some(logs) = logs {
