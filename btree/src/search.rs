@@ -4,7 +4,6 @@
 //! heads; no allocation. In a damaged node the answer is some index up to the count, or a fault.
 
 use std::cmp::Ordering;
-use std::hint::select_unpredictable;
 use std::ops::Bound;
 
 use crate::layout::head_of;
@@ -12,37 +11,59 @@ use crate::node::Node;
 use crate::pages::Fault;
 use pentimento_storage::PageId;
 
-/// How many heads are less than `head`.
-#[inline]
+/// How many heads are less than `head`. (The standard library's search selects instead of branching.)
+#[inline(always)]
 fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
-    let less = |at: usize| heads.get(at).is_some_and(|bytes| u32::from_le_bytes(*bytes) < head);
-    let mut base = 0;
-    let mut size = heads.len();
-    while size > 1 {
-        let half = size / 2;
-        base = select_unpredictable(less(base + half), base + half, base);
-        size -= half;
+    heads.partition_point(|bytes| u32::from_le_bytes(*bytes) < head)
+}
+
+/// Whether two slices are equal; unlike `==` without a call, which costs more than comparing a short key.
+#[inline(always)]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
     }
-    base + usize::from(less(base))
+    let ((a8, a1), (b8, b1)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let differing = |acc: u64, (x, y): (&[u8; 8], &[u8; 8])| acc | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y));
+    let rest = a1.iter().zip(b1).fold(0, |acc, (x, y)| acc | (x ^ y));
+    if a8.len() > 8 {
+        return a == b;
+    }
+    a8.iter().zip(b8).fold(0, differing) == 0 && rest == 0
 }
 
 impl Node<'_> {
     /// The index of the first key that is not less than `key`, and whether it is equal.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Result<(usize, bool), Fault> {
-        let Some(suffix) = key.strip_prefix(self.prefix) else {
-            return Ok((if key < self.prefix { 0 } else { self.count() }, false));
-        };
+        self.find_and(key, |first| self.prefetch_entry(first))
+    }
+
+    /// The same, telling `meet` where it will most likely end before it looks at a cell.
+    #[inline(always)]
+    fn find_and(&self, key: &[u8], meet: impl Fn(usize)) -> Result<(usize, bool), Fault> {
+        let mut suffix = key;
+        if !self.prefix.is_empty() {
+            match key.strip_prefix(self.prefix) {
+                Some(rest) => suffix = rest,
+                None => return Ok((if key < self.prefix { 0 } else { self.count() }, false)),
+            }
+        }
         let head = head_of(suffix);
         let first = lower_bound(self.heads, head);
+        meet(first);
         if self.head(first) != Some(head) {
             return Ok((first, false));
+        }
+        if equal(self.suffix(first)?, suffix) {
+            return Ok((first, true));
         }
         self.find_among_equals(suffix, head, first)
     }
 
-    #[inline]
-    fn find_among_equals(&self, suffix: &[u8], head: u32, first: usize) -> Result<(usize, bool), Fault> {
+    /// Finishes a search whose head occurs in the node. Takes the node by value, so that it need not be in memory on the way that is usually taken.
+    #[inline(never)]
+    fn find_among_equals(self, suffix: &[u8], head: u32, first: usize) -> Result<(usize, bool), Fault> {
         match self.suffix(first)?.cmp(suffix) {
             Ordering::Equal => return Ok((first, true)),
             Ordering::Greater => return Ok((first, false)),
@@ -65,14 +86,14 @@ impl Node<'_> {
     }
 
     /// The number of the child under which `key` belongs.
-    #[inline]
+    #[inline(always)]
     pub fn route(&self, key: &[u8]) -> Result<usize, Fault> {
         let (index, found) = self.find(key)?;
         Ok(index + usize::from(found))
     }
 
     /// The child under which `key` belongs.
-    #[inline]
+    #[inline(always)]
     pub fn child_for(&self, key: &[u8]) -> Result<PageId, Fault> {
         self.child(self.route(key)?)
     }
@@ -81,7 +102,7 @@ impl Node<'_> {
     pub fn start_of<K: AsRef<[u8]>>(&self, start: &Bound<K>) -> Result<usize, Fault> {
         match start {
             Bound::Unbounded => Ok(0),
-            Bound::Included(key) => Ok(self.find(key.as_ref())?.0),
+            Bound::Included(key) => Ok(self.find_and(key.as_ref(), |first| self.prefetch_entries(first))?.0),
             Bound::Excluded(key) => self.route(key.as_ref()),
         }
     }

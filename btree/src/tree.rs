@@ -42,7 +42,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
         self.root
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, key: &[u8]) -> Result<Option<(Node<'p>, Stored<'p>)>, P::Error> {
         let mut node = Node::read(self.pages, self.root)?;
         while !node.is_leaf() {

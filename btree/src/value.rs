@@ -35,7 +35,7 @@ impl ValueLocation {
 
 impl<'p> Stored<'p> {
     /// The value itself.
-    #[inline]
+    #[inline(always)]
     pub fn resolve<P: ReadPages>(self, pages: &'p P) -> Result<&'p [u8], P::Error> {
         match self {
             Stored::Inline(bytes, _) => Ok(bytes),
