@@ -112,7 +112,7 @@ impl Cursor {
         match leaf.entry(index) {
             Ok((suffix, stored)) => {
                 let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
-                Ok(Some((key, stored.location(leaf))))
+                Ok(Some((key, stored.location(leaf.page))))
             }
             Err(fault) => {
                 self.finish();

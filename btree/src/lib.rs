@@ -43,6 +43,7 @@ mod insert;
 mod key;
 mod layout;
 mod loader;
+mod lookup;
 pub mod memory;
 mod node;
 pub mod pages;

@@ -11,28 +11,44 @@ use crate::node::Node;
 use crate::pages::Fault;
 use pentimento_storage::PageId;
 
+/// Longer keys are compared by a call.
+const INLINE_MAX: usize = 64;
+
 /// How many heads are less than `head`. (The standard library's search selects instead of branching.)
 #[inline(always)]
-fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
+pub(crate) fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
     heads.partition_point(|bytes| u32::from_le_bytes(*bytes) < head)
 }
 
-/// Whether two slices are equal; unlike `==` without a call, which costs more than comparing a short key.
+/// Whether two slices are equal. Unlike `==` it calls nothing and takes the same turns whatever the length is from 8 to 15, from 16 to 23 and so on:
+/// keys differ in the length of their suffixes from node to node, and a wrong guess costs more than the comparison.
 #[inline(always)]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
+    let ((words_a, _), (words_b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(end_a), Some(end_b)) if a.len() == b.len() && a.len() <= INLINE_MAX => {
+            let differing = |(x, y): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y);
+            words_a.iter().zip(words_b).fold(differing((end_a, end_b)), |all, pair| all | differing(pair)) == 0
+        }
+        _ => a == b,
     }
-    let ((a8, a1), (b8, b1)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    let differing = |acc: u64, (x, y): (&[u8; 8], &[u8; 8])| acc | (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y));
-    let rest = a1.iter().zip(b1).fold(0, |acc, (x, y)| acc | (x ^ y));
-    if a8.len() > 8 {
-        return a == b;
-    }
-    a8.iter().zip(b8).fold(0, differing) == 0 && rest == 0
 }
 
 impl Node<'_> {
+    /// What follows the node's prefix in `key`, if it begins with it.
+    #[inline(always)]
+    fn strip_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        let len = self.prefix.len();
+        match key.first_chunk::<8>() {
+            // Most prefixes are short, of a length that differs from node to node: no branch should depend on it.
+            Some(start) if len < 8 => {
+                let differing = u64::from_le_bytes(*start) ^ self.prefix_word;
+                (differing & ((1 << (8 * len)) - 1) == 0).then(|| &key[len..])
+            }
+            _ => key.strip_prefix(self.prefix),
+        }
+    }
+
     /// The index of the first key that is not less than `key`, and whether it is equal.
     #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Result<(usize, bool), Fault> {
@@ -42,13 +58,9 @@ impl Node<'_> {
     /// The same, telling `meet` where it will most likely end before it looks at a cell.
     #[inline(always)]
     fn find_and(&self, key: &[u8], meet: impl Fn(usize)) -> Result<(usize, bool), Fault> {
-        let mut suffix = key;
-        if !self.prefix.is_empty() {
-            match key.strip_prefix(self.prefix) {
-                Some(rest) => suffix = rest,
-                None => return Ok((if key < self.prefix { 0 } else { self.count() }, false)),
-            }
-        }
+        let Some(suffix) = self.strip_prefix(key) else {
+            return Ok((if key < self.prefix { 0 } else { self.count() }, false));
+        };
         let head = head_of(suffix);
         let first = lower_bound(self.heads, head);
         meet(first);
