@@ -3,7 +3,7 @@
 //! Promises: each leaf is met once, whatever number of entries goes into it, and asked for some entries before it is needed; where the
 //! entries do not fit they are merged with what is there, straight into new leaves, of which the parent learns in one step.
 
-use pentimento_storage::{PageId, prefetch};
+use pentimento_storage::PageId;
 
 use crate::edit::{Fill, NodeMut, Put};
 use crate::layout::{HEADER, LARGE_HEADER, LEAF_CELL, inline_max, stride};
@@ -53,6 +53,11 @@ pub trait SortedEntries {
 
     /// The key and the value of entry `index`, which is less than [`len`](SortedEntries::len).
     fn entry(&self, index: usize) -> (&[u8], &[u8]);
+
+    /// A hint that entry `index` is about to be asked for. It had better not look at the entry.
+    fn prefetch(&self, index: usize) {
+        let _ = index;
+    }
 }
 
 impl<P: WritePages> TreeMut<'_, P> {
@@ -201,9 +206,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let (mut new, mut orphans) = (0, Vec::new());
         for index in from..end {
             if index + BYTES_AHEAD < end {
-                let (key, value) = entries.entry(index + BYTES_AHEAD);
-                prefetch(key);
-                prefetch(value);
+                entries.prefetch(index + BYTES_AHEAD);
             }
             let (key, value) = entries.entry(index);
             let (until, found) = leaf.find(key)?;

@@ -88,6 +88,7 @@ impl<'e> LeafWriter<'e> {
         };
         let target = tree.pages.page_mut(page, room)?;
         write_leaf(entries, prefix_len, compact, page, target, capacity)?;
+        tree.pages.finished(page)?;
         match (self.first, self.previous) {
             (Some(_), Some(previous)) => self.rest.push((separator(&previous, &first.key), page)),
             _ => self.first = Some(page),

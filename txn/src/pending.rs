@@ -8,9 +8,13 @@
 
 use crate::redo::Redo;
 use pentimento_btree::{Filling, SortedEntries};
+use pentimento_storage::prefetch;
 
 /// The bytes of a key that stand here as an integer that sorts like them.
 const PREFIX: usize = 8;
+
+/// How many bytes of an insert are asked for ahead of time, at most.
+const PREFETCHED: u32 = 512;
 
 /// One insert.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +22,8 @@ struct Item {
     prefix: u64,
     /// Where its operation begins: later ones begin further on.
     at: u32,
+    /// How many bytes that has.
+    len: u32,
 }
 
 const _: () = assert!(size_of::<Item>() == 16, "an insert that waits takes 16 bytes more than its operation");
@@ -68,7 +74,7 @@ impl Pending {
             self.descends &= order.is_gt();
         }
         let at = redo.insert_pending(key, value);
-        self.items.push(Item { prefix, at });
+        self.items.push(Item { prefix, at, len: redo.len() as u32 - at });
         key.len() + value.len() + size_of::<Item>()
     }
 
@@ -112,6 +118,12 @@ impl SortedEntries for Sorted<'_> {
     #[inline]
     fn entry(&self, index: usize) -> (&[u8], &[u8]) {
         self.redo.insert_at(self.items[index].at)
+    }
+
+    #[inline]
+    fn prefetch(&self, index: usize) {
+        let Item { at, len, .. } = self.items[index];
+        prefetch(self.redo.bytes_at(at, len.min(PREFETCHED)));
     }
 }
 

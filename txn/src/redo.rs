@@ -70,6 +70,11 @@ impl Redo {
         (!self.is_too_long).then_some(&self.bytes)
     }
 
+    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
     fn is_off(&self) -> bool {
         self.limit == 0 || self.is_too_long
     }
@@ -116,6 +121,18 @@ impl Redo {
         let mut reader = Reader { bytes: &self.bytes[at as usize + 1..] };
         let fields = reader.field().and_then(|key| Ok((key, reader.field()?)));
         fields.expect("an insert that waits was written here")
+    }
+
+    /// The bytes of the operation that begins at `at`, which are `len`.
+    #[inline]
+    pub fn bytes_at(&self, at: u32, len: u32) -> &[u8] {
+        &self.bytes[at as usize..][..len as usize]
+    }
+
+    /// How many bytes the operations have.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// No insert is waiting any more.

@@ -152,6 +152,9 @@ impl Work {
     }
 
     fn apply(&mut self) -> Result<()> {
+        if self.redo.is_too_long() {
+            self.pages.0.write_ahead();
+        }
         for open in self.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
             let sorted = open.pending.sort(&self.redo);
             let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
