@@ -6,7 +6,7 @@
 //! Why it is there: how many instructions a look-up takes decides whether the processor begins with the next one while this one waits for
 //! memory. (A look-up in a tree of three levels took 850 with [`Node`] alone.)
 
-use pentimento_storage::{CACHE_LINE, PageId, prefetch};
+use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
 use crate::layout::{CHILD, HEAD, HEADER, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
 use crate::node::{Node, Stored, damaged, prefetch_arrays};
@@ -94,7 +94,7 @@ impl<'p> Probe<'p> {
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
         let at = self.cells_at + usize::from(offset);
         let cell = self.body.get(at..)?;
-        (1..=MORE_LINES).for_each(|line| prefetch(cell, line * CACHE_LINE));
+        (1..=MORE_LINES).for_each(|line| prefetch_line(cell, line * CACHE_LINE));
         let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
         let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
         let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);

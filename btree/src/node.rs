@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use pentimento_storage::{CACHE_LINE, PageId, prefetch};
+use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
 use crate::layout::{HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header};
 use crate::pages::{Fault, ReadPages};
@@ -21,7 +21,7 @@ pub(crate) fn damaged(page: PageId, what: &'static str) -> Fault {
 #[inline(always)]
 pub(crate) fn prefetch_arrays(body: &[u8]) {
     for line in 0..6 {
-        prefetch(body, line * CACHE_LINE);
+        prefetch_line(body, line * CACHE_LINE);
     }
 }
 
@@ -215,7 +215,7 @@ impl<'p> Node<'p> {
         if let Some(offset) = self.offsets.get(index) {
             let at = usize::from(u16::from_le_bytes(*offset));
             for line in 0..ENTRY_LINES {
-                prefetch(self.cells, at + line * CACHE_LINE);
+                prefetch_line(self.cells, at + line * CACHE_LINE);
             }
         }
     }

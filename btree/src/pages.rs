@@ -93,4 +93,14 @@ pub trait WritePages: ReadPages {
     /// # Errors
     /// When there is no such page.
     fn free(&mut self, id: PageId) -> Result<(), Self::Error>;
+
+    /// A hint that page `id` will not be changed again soon, if ever: a large transaction may write it out.
+    ///
+    /// # Errors
+    /// When it is written out and that fails.
+    #[inline]
+    fn finished(&mut self, id: PageId) -> Result<(), Self::Error> {
+        let _ = id;
+        Ok(())
+    }
 }

@@ -7,8 +7,15 @@ pub const CACHE_LINE: usize = 64;
 
 /// Asks for the line of the byte at `at` of `bytes`, which may lie beyond their end.
 #[inline(always)]
-pub fn prefetch(bytes: &[u8], at: usize) {
+pub fn prefetch_line(bytes: &[u8], at: usize) {
     line(bytes.as_ptr().wrapping_add(at));
+}
+
+/// Asks for all lines of some bytes.
+#[inline]
+pub fn prefetch(bytes: &[u8]) {
+    (0..bytes.len()).step_by(CACHE_LINE).for_each(|at| prefetch_line(bytes, at));
+    prefetch_line(bytes, bytes.len().saturating_sub(1));
 }
 
 /// Where a page begins, to ask for parts of it ahead of their use. It says nothing of what is there, and stays harmless when the page has gone.
