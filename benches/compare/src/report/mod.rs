@@ -1,0 +1,3 @@
+//! What the program shows.
+
+pub mod table;
