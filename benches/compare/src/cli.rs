@@ -12,7 +12,10 @@ use std::path::PathBuf;
 /// Engines take turns within each round; medians and spreads are shown, with the ratio of Pentimento's cost to that of the best peer (below one is ahead) and
 /// to the goals of the project.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:\n  pentimento-compare --quick\n  pentimento-compare --only get,scan.forward --engines pentimento,lmdb --rounds 5\n  pentimento-compare --json run.json --markdown docs/benchmarks.md --svg docs/benchmarks")]
+#[command(
+    version,
+    after_help = "Examples:\n  pentimento-compare --quick\n  pentimento-compare --only get,scan.forward --engines pentimento,lmdb --rounds 5\n  pentimento-compare --json run.json --markdown docs/benchmarks.md --svg docs/benchmarks"
+)]
 pub struct Cli {
     /// Be done within three minutes: 200,000 entries, one round
     #[arg(long)]
@@ -32,9 +35,24 @@ pub struct Cli {
     /// Where the stores lie while they are measured; not a file system in memory. The current folder if none is given
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Write everything measured into a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the page with tables into a file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Draw plots into a folder, as SVG
+    #[arg(long, value_name = "DIR")]
+    pub svg: Option<PathBuf>,
     /// Tell the workloads and their figures, and end
     #[arg(long)]
     pub list: bool,
+    /// The control group that the process within the limit joins
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub join_group: Option<PathBuf>,
+    /// What the process within the limit is to do
+    #[arg(long, hide = true, value_name = "JSON")]
+    pub limited_turn: Option<String>,
 }
 
 impl Cli {

@@ -68,7 +68,7 @@ impl Context<'_> {
     /// What engines are told when they are opened.
     #[must_use]
     pub fn setup(&self, value_len: usize) -> Setup {
-        Setup { memory: self.plan.memory, value_len }
+        Setup { memory: self.plan.memory, value_len, is_tight: false }
     }
 
     /// Whether any of these figures is asked for.

@@ -4,11 +4,11 @@
 //! one file of `engines/`; values are handed to a closure, so that whoever could put off reading them gains nothing.
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The engines that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// This project's own.
@@ -29,8 +29,7 @@ pub enum Kind {
 
 impl Kind {
     /// Those that are ordered maps from bytes to bytes, or serve as one.
-    pub const MAPS: [Kind; 6] =
-        [Kind::Pentimento, Kind::Lmdb, Kind::Redb, Kind::Canopydb, Kind::Fjall, Kind::Sqlite];
+    pub const MAPS: [Kind; 6] = [Kind::Pentimento, Kind::Lmdb, Kind::Redb, Kind::Canopydb, Kind::Fjall, Kind::Sqlite];
 
     /// The name in tables.
     #[must_use]
@@ -63,6 +62,8 @@ pub struct Setup {
     pub memory: u64,
     /// The length of the values, in bytes.
     pub value_len: usize,
+    /// Whether the data is larger than the memory.
+    pub is_tight: bool,
 }
 
 /// One open store: an ordered map from bytes to bytes.
@@ -100,8 +101,17 @@ pub trait Engine: Sized + Send + Sync {
     /// Removes many keys in one transaction.
     fn remove_all<'e>(&self, keys: impl ExactSizeIterator<Item = &'e [u8]>, durability: Durability) -> Result<()>;
 
+    /// Whether a file of this name belongs to the log, not to the data.
+    #[must_use]
+    fn is_log(_name: &str) -> bool {
+        false
+    }
+
     /// A view of the store as it is now.
     fn view(&self) -> Result<Self::View<'_>>;
+
+    /// Brings what was committed into the data files, as far as views let it: so that sizes are compared of files that hold the same. Never timed.
+    fn settle(&self) -> Result<()>;
 
     /// Makes the files as small as the engine can and closes the store; `false` if it has no such thing (it is closed then too).
     fn compact(self, dir: &Path) -> Result<bool>;

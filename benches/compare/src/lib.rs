@@ -10,6 +10,7 @@ pub mod disk;
 pub mod engine;
 pub mod engines;
 pub mod goals;
+pub mod limit;
 pub mod metric;
 pub mod report;
 pub mod results;

@@ -64,8 +64,7 @@ impl Row {
 
     fn new(metric: &Metric, samples: &Samples) -> Option<Row> {
         let of = samples.iter().filter(|((id, _), _)| *id == metric.id);
-        let engines: Vec<_> =
-            of.filter_map(|((_, kind), samples)| Some((*kind, Summary::of(samples)?))).collect();
+        let engines: Vec<_> = of.filter_map(|((_, kind), samples)| Some((*kind, Summary::of(samples)?))).collect();
         if engines.is_empty() {
             return None;
         }

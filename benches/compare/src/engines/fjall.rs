@@ -26,7 +26,10 @@ impl Engine for Fjall {
 
     fn open(dir: &Path, setup: &Setup) -> Result<Self> {
         let db = Database::builder(dir).cache_size(setup.memory / 4).open()?;
-        let map = db.keyspace("entries", || KeyspaceCreateOptions::default().expect_point_read_hits(true))?;
+        // "Recommended size 8 - 64 MiB, depending on how much memory is available."
+        let memtable = if setup.is_tight { (setup.memory / 8).clamp(8 << 20, 64 << 20) } else { 64 << 20 };
+        let options = || KeyspaceCreateOptions::default().expect_point_read_hits(true).max_memtable_size(memtable);
+        let map = db.keyspace("entries", options)?;
         Ok(Fjall { db, map })
     }
 
@@ -69,8 +72,16 @@ impl Engine for Fjall {
         Ok(batch.commit()?)
     }
 
+    fn is_log(name: &str) -> bool {
+        name.ends_with(".jnl")
+    }
+
     fn view(&self) -> Result<FjallView<'_>> {
         Ok(FjallView { snapshot: self.db.snapshot(), map: &self.map })
+    }
+
+    fn settle(&self) -> Result<()> {
+        Ok(self.map.rotate_memtable_and_wait()?)
     }
 
     fn compact(self, _: &Path) -> Result<bool> {

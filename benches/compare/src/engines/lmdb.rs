@@ -5,6 +5,7 @@
 //! - `MDB_APPEND` for loading sorted entries (`mdb_put`);
 //! - `MDB_NOSYNC` for commits that nobody waits for: "don't flush system buffers to disk when committing a transaction";
 //! - reader slots tied to threads, the default, except where one thread holds many views: `MDB_NOTLS` is there for that;
+//! - `MDB_NORDAHEAD` where the data is larger than the memory: reading ahead is "harmful when the DB is larger than RAM and system RAM is full" for random reads;
 //! - compaction is a copy with `MDB_CP_COMPACT`.
 //!
 //! `MDB_WRITEMAP` is left out: the documentation warns that it loses the protection from stray writes.
@@ -77,9 +78,13 @@ macro_rules! engine {
             type ManyViews = Lmdb<WithoutTls>;
             type View<'a> = LmdbView<'a, $tls>;
 
-            fn open(dir: &Path, _: &Setup) -> Result<Self> {
+            fn open(dir: &Path, setup: &Setup) -> Result<Self> {
                 let mut options = EnvOpenOptions::new().$without_or_with();
                 options.map_size(MAP_BYTES);
+                if setup.is_tight {
+                    // SAFETY: reading ahead changes nothing but speed.
+                    unsafe { options.flags(EnvFlags::NO_READ_AHEAD) };
+                }
                 // SAFETY: the folder was made for this run, and nobody else opens or changes the files in it.
                 Lmdb::with(unsafe { options.open(dir)? })
             }
@@ -116,6 +121,10 @@ macro_rules! engine {
 
             fn view(&self) -> Result<LmdbView<'_, $tls>> {
                 Ok(LmdbView { txn: self.env.read_txn()?, map: self.map })
+            }
+
+            fn settle(&self) -> Result<()> {
+                Ok(self.env.force_sync()?)
             }
 
             fn compact(self, dir: &Path) -> Result<bool> {

@@ -1,4 +1,5 @@
-//! Pentimento, with the defaults that a user gets: `Database::open`, nothing else.
+//! Pentimento, with the defaults that a user gets: `Database::open`, nothing else. Only where the memory is limited for all is it told so, by
+//! `Builder::memory_limits` and `Builder::spill_limit`.
 
 use crate::engine::{Durability, Engine, Kind, Reader, Setup, View};
 use anyhow::Result;
@@ -25,8 +26,14 @@ impl Engine for Pentimento {
     type ManyViews = Pentimento;
     type View<'a> = Snapshot;
 
-    fn open(dir: &Path, _: &Setup) -> Result<Self> {
-        let db = Database::open(dir.join("store.pent"))?;
+    fn open(dir: &Path, setup: &Setup) -> Result<Self> {
+        let path = dir.join("store.pent");
+        let db = if setup.is_tight {
+            let part = usize::try_from(setup.memory / 16)?;
+            Database::builder().memory_limits(part, 2 * part).spill_limit(2 * part).open(path)?
+        } else {
+            Database::open(path)?
+        };
         let mut txn = db.begin_write()?;
         txn.tree(TREE)?;
         txn.commit()?;
@@ -72,8 +79,17 @@ impl Engine for Pentimento {
         Ok(())
     }
 
+    fn is_log(name: &str) -> bool {
+        name.contains("-journal-")
+    }
+
     fn view(&self) -> Result<Snapshot> {
         Ok(self.0.snapshot()?)
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.0.checkpoint()?;
+        Ok(())
     }
 
     // There is none yet: moving versions to shrink the file is left for later in the design.
@@ -121,4 +137,3 @@ impl Reader for Tree<'_> {
         Ok(count)
     }
 }
-

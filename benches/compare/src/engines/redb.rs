@@ -6,7 +6,9 @@
 
 use crate::engine::{Durability, Engine, Kind, Reader, Setup, View};
 use anyhow::Result;
-use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
 use std::path::Path;
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
@@ -69,6 +71,12 @@ impl Engine for Redb {
 
     fn view(&self) -> Result<RedbView> {
         Ok(RedbView(self.0.begin_read()?))
+    }
+
+    fn settle(&self) -> Result<()> {
+        // What was committed with `Durability::None` is written by the next commit that is durable.
+        let txn = self.begin(Durability::Durable)?;
+        Ok(txn.commit()?)
     }
 
     fn compact(mut self, _: &Path) -> Result<bool> {

@@ -36,7 +36,7 @@ impl Workload for Basic {
         load::random(context, &mut session)?;
         commit::run(context, &mut session)?;
         session.engine.close()?;
-        remove::size_closed(context, &session.dir)?;
+        remove::size_closed::<E>(context, &session.dir)?;
         session.engine = E::open(&session.dir, &setup)?;
         get::run(context, &session)?;
         scan::run(context, &session)?;

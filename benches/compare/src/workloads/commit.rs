@@ -29,9 +29,10 @@ pub(super) fn run<E: Engine>(context: &mut Context<'_>, session: &mut Session<'_
 
     context.say(SINGLE.title);
     let (seconds, ()) = timed(|| {
-        singles.iter().enumerate().try_for_each(|(number, key)| {
-            engine.put_one(key, data.value(number, 0), Durability::Durable)
-        })
+        singles
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, key)| engine.put_one(key, data.value(number, 0), Durability::Durable))
     })?;
     context.record(&SINGLE, seconds);
 
@@ -46,9 +47,10 @@ pub(super) fn run<E: Engine>(context: &mut Context<'_>, session: &mut Session<'_
 
     context.say(RELAXED.title);
     let (seconds, ()) = timed(|| {
-        relaxed.iter().enumerate().try_for_each(|(number, key)| {
-            engine.put_one(key, data.value(number, 0), Durability::Relaxed)
-        })
+        relaxed
+            .iter()
+            .enumerate()
+            .try_for_each(|(number, key)| engine.put_one(key, data.value(number, 0), Durability::Relaxed))
     })?;
     context.record(&RELAXED, seconds);
     session.count += keys.len();

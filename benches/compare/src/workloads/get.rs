@@ -15,7 +15,7 @@ const OPEN: Metric = Metric::nanoseconds("get.open", "view + get + close");
 pub(super) const METRICS: &[Metric] = &[VIEW, THREADS, OPEN];
 
 /// The sum over the values of these keys.
-fn sum<R: Reader>(reader: &R, keys: &[Key]) -> Result<u64> {
+pub(super) fn sum<R: Reader>(reader: &R, keys: &[Key]) -> Result<u64> {
     let mut sum = 0u64;
     for key in keys {
         sum = sum.wrapping_add(reader.get(key, digest)?.ok_or_else(|| anyhow!("a key is gone"))?);

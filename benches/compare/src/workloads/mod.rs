@@ -3,13 +3,21 @@
 mod basic;
 mod commit;
 mod get;
+pub(crate) mod growth;
+mod held;
 mod load;
+mod long;
+pub mod memory;
 mod remove;
 mod scan;
+mod sum;
+mod ycsb;
 
 use crate::context::Context;
 use crate::engine::{Engine, Kind};
-use crate::engines::{fjall::Fjall, lmdb::Lmdb, pentimento::Pentimento, redb::Redb};
+use crate::engines::{
+    canopydb::Canopydb, fjall::Fjall, lmdb::Lmdb, pentimento::Pentimento, redb::Redb, sqlite::Sqlite,
+};
 use crate::metric::Metric;
 use anyhow::Result;
 
@@ -36,6 +44,12 @@ pub const ALL: &[Entry] = &[
         engines: &Kind::MAPS,
         run: dispatch::<basic::Basic>,
     },
+    Entry { metrics: &[long::METRICS], engines: &Kind::MAPS, run: dispatch::<long::Long> },
+    Entry { metrics: &[held::METRICS], engines: &Kind::MAPS, run: dispatch::<held::HeldViews> },
+    Entry { metrics: &[ycsb::METRICS], engines: &Kind::MAPS, run: dispatch::<ycsb::Ycsb> },
+    Entry { metrics: &[memory::METRICS], engines: &Kind::MAPS, run: memory::run },
+    Entry { metrics: &[sum::METRICS], engines: sum::ENGINES, run: sum::run },
+    Entry { metrics: &[growth::METRICS], engines: &Kind::MAPS, run: dispatch::<growth::Growth> },
 ];
 
 /// Every figure, in order.
@@ -48,7 +62,10 @@ fn dispatch<W: Workload>(context: &mut Context<'_>) -> Result<()> {
         Kind::Pentimento => W::run::<Pentimento>(context),
         Kind::Lmdb => W::run::<Lmdb<heed::WithTls>>(context),
         Kind::Redb => W::run::<Redb>(context),
+        Kind::Canopydb => W::run::<Canopydb>(context),
         Kind::Fjall => W::run::<Fjall>(context),
-        _ => Ok(()),
+        Kind::Sqlite => W::run::<Sqlite>(context),
+        // It is no map from bytes to bytes, and is in no list of those.
+        Kind::Rustdb => Ok(()),
     }
 }

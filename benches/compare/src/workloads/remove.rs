@@ -16,8 +16,8 @@ const COMPACTED: Metric = Metric::bytes("remove.compacted", "size on disk after 
 pub(super) const METRICS: &[Metric] = &[HALF, CLOSED, APPARENT, REMOVED, COMPACTED];
 
 /// The store in this folder was just closed.
-pub(super) fn size_closed(context: &mut Context<'_>, dir: &Path) -> Result<()> {
-    let usage = disk::usage(dir)?;
+pub(super) fn size_closed<E: Engine>(context: &mut Context<'_>, dir: &Path) -> Result<()> {
+    let usage = disk::usage::<E>(dir)?;
     context.record(&CLOSED, usage.allocated as f64);
     context.record(&APPARENT, usage.apparent as f64);
     Ok(())
@@ -36,12 +36,12 @@ pub(super) fn run<E: Engine>(context: &mut Context<'_>, session: Session<'_, E>)
     context.record(&HALF, seconds);
     check(&engine, |number| data.keys[number].as_slice(), gone, kept, count - gone.len())?;
     engine.close()?;
-    context.record(&REMOVED, disk::usage(&dir)?.allocated as f64);
+    context.record(&REMOVED, disk::usage::<E>(&dir)?.allocated as f64);
     if context.wants(&[&COMPACTED]) {
         context.say(COMPACTED.title);
         let setup = context.setup(crate::data::VALUE_LEN);
         if E::open(&dir, &setup)?.compact(&dir)? {
-            let size = disk::usage(&dir)?.allocated;
+            let size = disk::usage::<E>(&dir)?.allocated;
             let engine = E::open(&dir, &setup)?;
             check(&engine, |number| data.keys[number].as_slice(), gone, kept, count - gone.len())?;
             engine.close()?;
