@@ -35,6 +35,7 @@ pub struct Builder {
     durability: Durability,
     segment_bytes: u64,
     checkpoint_interval: Duration,
+    read_ahead: bool,
 }
 
 impl Default for Builder {
@@ -44,6 +45,7 @@ impl Default for Builder {
             durability: Durability::default(),
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
+            read_ahead: true,
         }
     }
 }
@@ -93,6 +95,13 @@ impl Builder {
         self
     }
 
+    /// Whether the system may read more of the file than is asked for, on by default: it makes scans and warming up fast. Switch it off when the
+    /// store is much larger than the memory and is read here and there: then what is read ahead only drives out what is needed.
+    pub fn read_ahead(mut self, yes: bool) -> Builder {
+        self.read_ahead = yes;
+        self
+    }
+
     /// Open for reading only: nothing is written, and others may read beside it, but nobody may write.
     pub fn read_only(mut self, yes: bool) -> Builder {
         self.options.read_only = yes;
@@ -136,7 +145,7 @@ impl Builder {
         let is_blank = is_blank(&file).map_err(io_error("read"))?;
         // The journal lies beside the file itself, whatever name it was opened by and whatever folder the process goes to later.
         let path = &path.canonicalize().map_err(io_error("resolve the path"))?;
-        let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
+        let medium = FileMedium::with_read_ahead(file, path, self.read_ahead).map_err(io_error("map"))?;
         let logs = FileLogs::beside(path, read_only);
         let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
         if is_blank {
