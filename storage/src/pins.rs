@@ -9,7 +9,7 @@
 
 use crate::Timestamp;
 use crate::buckets::Buckets;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, PROBES, fence, thread_local};
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -51,9 +51,6 @@ pub struct ReaderInfo {
     /// How long it has been there, in milliseconds.
     pub age_ms: u64,
 }
-
-/// How many taken slots in a row make the array grow.
-const PROBES: usize = 64;
 
 thread_local! {
     /// Where this thread registered last: most likely free again.
@@ -108,7 +105,7 @@ impl Registry {
 
     /// Takes a free slot near the thread's last one and stores the pin there.
     fn claim(&self, pin: u64) -> usize {
-        let mut start = HINT.get();
+        let mut start = HINT.with(Cell::get);
         loop {
             let len = self.len.load(Ordering::Acquire);
             for probe in 0..PROBES {
@@ -117,7 +114,7 @@ impl Registry {
                 if slot.pin.load(Ordering::Relaxed) == 0
                     && slot.pin.compare_exchange(0, pin + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
                 {
-                    HINT.set(index);
+                    HINT.with(|hint| hint.set(index));
                     return index;
                 }
             }
@@ -145,7 +142,7 @@ impl Registry {
             *slot.note.lock() = Note::default();
         }
         slot.pin.store(0, Ordering::Release);
-        HINT.set(index);
+        HINT.with(|hint| hint.set(index));
     }
 
     /// Every pin, in no order, repeated where shared. The caller read `published` before.

@@ -5,14 +5,13 @@ use crate::builder::Builder;
 use crate::catalog;
 use crate::journal::{Journal, JournalStats};
 use crate::snapshot::Snapshot;
+use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the background thread and the handles share.
 pub(crate) struct Shared {

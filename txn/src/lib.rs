@@ -15,6 +15,7 @@ mod pages;
 mod recovery;
 mod redo;
 mod snapshot;
+mod sync;
 mod tree_mut;
 mod write;
 

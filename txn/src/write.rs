@@ -8,14 +8,13 @@ use crate::database::Handle;
 use crate::journal::Journal;
 use crate::pages::TxnPages;
 use crate::redo::{Mark, Redo};
+use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::{Durability, Error, Result, Timestamp};
 use pentimento_btree as btree;
 use pentimento_storage as storage;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How many pages of a dropped tree are given back with the drop itself; larger trees are given back by later commits.
 const DROP_AT_ONCE: usize = 256;
