@@ -9,6 +9,7 @@
 //!
 //! This library is the last of these: the files of storage that take no lock, exactly as they ship, between atomics and locks of
 //! [loom](https://docs.rs/loom) (see `sync.rs`), and the [`models`] that use them. It is a library because a test target would compile their unit tests, too.
+#![cfg(not(test))] // the unit tests of the engine's files are theirs
 #![allow(dead_code, reason = "the models use a part of what the engine's files offer")]
 #![allow(missing_docs, reason = "what the engine's files call public is private here")]
 

@@ -31,6 +31,8 @@ pub const ALL: &[Model] = &[
     Model { name: "a reader beside the writer's own pass", preemptions: 3, run: a_reader_beside_the_writers_pass },
     Model { name: "a reader beside a checkpoint that settles", preemptions: 3, run: a_reader_beside_settling },
     Model { name: "a checkpoint that settles beside a commit", preemptions: 2, run: settling_beside_a_commit },
+    Model { name: "a writer beside a checkpoint that settles", preemptions: 3, run: a_writer_beside_settling },
+    Model { name: "readers of what is installed", preemptions: 3, run: readers_of_what_is_installed },
     Model { name: "registrations that grow", preemptions: 3, run: registrations_that_grow },
     Model { name: "a checkpoint collects what commits changed", preemptions: 3, run: collecting },
 ];
@@ -208,6 +210,34 @@ fn a_reader_beside_settling() {
         small.pin_and_read();
     });
     small.settle(registration);
+    reader.join().expect("the reader's end");
+}
+
+/// Who has the turn reads at what is installed, and so registers in another way than a reader of what is published.
+fn a_writer_beside_settling() {
+    let small = Small::new();
+    let registration = small.registry.register_at(Timestamp(1), ReaderKind::Checkpoint);
+    let writer = spawn(&small, |small| {
+        let base = small.clock.installed();
+        let slot = small.registry.register_at(base, ReaderKind::Writer);
+        assert_eq!(small.read(small.locate(base)), base.0, "what a writer sees");
+        small.registry.release(slot, true);
+    });
+    small.settle(registration);
+    writer.join().expect("the writer's end");
+}
+
+/// As `Store::pin_installed`: registered inside the section in which commits are noted.
+fn readers_of_what_is_installed() {
+    let small = Small::new();
+    let reader = spawn(&small, |small| {
+        let mut slot = None;
+        let base = small.clock.pin_installed(|at| slot = Some(small.registry.register_at(at, ReaderKind::Snapshot)));
+        assert_eq!(small.read(small.locate(base)), base.0, "what the newest is");
+        slot.into_iter().for_each(|slot| small.registry.release(slot, false));
+    });
+    let old = small.commit(2);
+    small.reclaim(old);
     reader.join().expect("the reader's end");
 }
 

@@ -95,10 +95,11 @@ impl Registry {
         }
     }
 
-    /// Registers at a timestamp that the caller keeps readable by other means until this returns. No fence: whoever finds these other means gone is
-    /// ordered after the caller, and sees the registration.
+    /// Registers at a timestamp that the caller keeps readable by other means until this returns. The fence is for frames that a checkpoint settles: what it
+    /// frees then, registrations alone keep.
     pub fn register_at(&self, at: Timestamp, kind: ReaderKind) -> usize {
         let index = self.claim(at.0);
+        fence(Ordering::SeqCst);
         let slot = self.slots.get(index).expect("claimed slots exist");
         slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
         slot.note.lock().kind = Some(kind);

@@ -37,6 +37,16 @@ impl Store {
         Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
     }
 
+    /// Registers a reader at the newest *installed* timestamp, which may not be durable or published yet. For transactions that are to see what
+    /// those before them did. Waits for nothing that takes longer than noting a commit as installed.
+    #[must_use]
+    pub fn pin_installed(self: &Arc<Self>) -> Pin {
+        let mut slot = 0;
+        // Inside the section that keeps commits from being published: so nothing that the pin needs is judged before it is known.
+        let at = self.clock.pin_installed(|at| slot = self.register_at(at, crate::ReaderKind::Snapshot));
+        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
+    }
+
     /// A pin at a timestamp that the caller keeps readable until this returns.
     pub(crate) fn pin_at(self: &Arc<Self>, at: Timestamp, kind: crate::ReaderKind) -> Pin {
         let slot = self.register_at(at, kind);

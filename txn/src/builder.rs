@@ -2,6 +2,7 @@
 
 use crate::catalog;
 use crate::database::{Database, Handle};
+use crate::optimistic;
 use crate::pages::TxnPages;
 use crate::write::check_durability;
 use crate::{Durability, Error, Result, Timestamp};
@@ -35,6 +36,7 @@ pub struct Builder {
     durability: Durability,
     segment_bytes: u64,
     checkpoint_interval: Duration,
+    conflict_memory: usize,
 }
 
 impl Default for Builder {
@@ -44,6 +46,7 @@ impl Default for Builder {
             durability: Durability::default(),
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
+            conflict_memory: optimistic::DEFAULT_LIMIT,
         }
     }
 }
@@ -90,6 +93,13 @@ impl Builder {
     /// After how long at most what was committed is in the data file itself, so that opening after a crash is quick. 30 seconds by default.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Builder {
         self.checkpoint_interval = interval;
+        self
+    }
+
+    /// How much memory may be taken, in bytes, to remember which keys recent commits wrote while concurrent transactions run: 64 MiB by default. Beyond it only
+    /// the trees of the oldest commits are remembered, so that a transaction that has run for long may meet a conflict that is none.
+    pub fn conflict_memory(mut self, bytes: usize) -> Builder {
+        self.conflict_memory = bytes;
         self
     }
 
@@ -209,7 +219,7 @@ impl Builder {
             let _ = pages.0.install(true);
             store.checkpoint()?;
         }
-        let handle = Handle::new(store, self.durability, self.checkpoint_interval);
+        let handle = Handle::new(store, self.durability, self.checkpoint_interval, self.conflict_memory);
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;
         }

@@ -13,6 +13,8 @@
 
 use crate::database::Shared;
 use crate::journal::Room;
+use crate::optimistic::Footprint;
+use crate::redo::Redo;
 use crate::sync::{Instant, Ordering};
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog};
@@ -49,9 +51,7 @@ impl WriteTransaction {
     fn commit_nothing(self, shared: &Shared) -> Result<Timestamp> {
         let (base, durability) = (self.base(), self.durability);
         drop(self);
-        if durability == Durability::Sync && shared.store.published() < base {
-            shared.flush().map_err(unknown(base))?;
-        }
+        shared.assure(base, durability)?;
         Ok(base)
     }
 
@@ -59,16 +59,17 @@ impl WriteTransaction {
         // Under the turn: the store may have failed since the transaction began.
         shared.store.check_writable()?;
         let Some(journal) = shared.journal.get() else {
-            let WriteTransaction { pages, durability, handle, .. } = self;
-            let at = pages.0.install(durability == Durability::Sync);
+            let WriteTransaction { pages, durability, handle, redo, footprint, .. } = self;
+            let note = |at| shared.note_footprint(at, footprint, &redo);
+            let at = pages.0.install_noting(durability == Durability::Sync, note);
             shared.after_unjournaled(at, durability)?;
             drop(handle);
             return Ok(at);
         };
         let at = self.base().next();
         let Some(body) = self.redo.body() else {
-            let WriteTransaction { pages, handle, .. } = self;
-            let at = pages.0.install_durably()?;
+            let WriteTransaction { pages, handle, redo, footprint, .. } = self;
+            let at = pages.0.install_durably_noting(|at| shared.note_footprint(at, footprint, &redo))?;
             journal.checkpoint_is_durable(at);
             drop(handle);
             return Ok(at);
@@ -80,8 +81,9 @@ impl WriteTransaction {
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
         journal.append(at, body).map_err(unknown(at))?;
-        let WriteTransaction { pages, durability, handle, .. } = self;
-        let at = pages.0.install_always(durability == Durability::Sync);
+        let WriteTransaction { pages, durability, handle, redo, footprint, .. } = self;
+        let note = |at| shared.note_footprint(at, footprint, &redo);
+        let at = pages.0.install_noting(durability == Durability::Sync, note);
         shared.after_journaled(at, durability)?;
         drop(handle);
         Ok(at)
@@ -93,6 +95,20 @@ fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
 }
 
 impl Shared {
+    /// Whoever is told that something is there must not lose it in a crash: makes everything up to `base` durable, if that was asked for.
+    pub fn assure(&self, base: Timestamp, durability: Durability) -> Result<()> {
+        if durability == Durability::Sync && self.store.published() < base {
+            self.flush().map_err(unknown(base))?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what a commit wrote, if concurrent transactions run.
+    fn note_footprint(&self, at: Timestamp, footprint: Option<Footprint>, redo: &Redo) {
+        let limit = self.conflicts.commit_limit();
+        self.conflicts.note(at, || footprint.unwrap_or_else(|| Footprint::of_redo(redo, limit)));
+    }
+
     fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
         let Some(journal) = self.journal.get() else { return Ok(()) };
         match durability {

@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
 use crate::journal::{Journal, JournalStats};
+use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub checkpoint_interval: Duration,
     /// Whether dropped trees may wait to be dismantled.
     pub has_doomed: AtomicBool,
+    /// What concurrent transactions are validated against.
+    pub conflicts: Arc<Conflicts>,
 }
 
 impl Shared {
@@ -57,7 +60,12 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub fn new(store: Arc<Store>, durability: Durability, checkpoint_interval: Duration) -> Arc<Handle> {
+    pub fn new(
+        store: Arc<Store>,
+        durability: Durability,
+        checkpoint_interval: Duration,
+        conflict_memory: usize,
+    ) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
             background: Background::default(),
@@ -65,6 +73,7 @@ impl Handle {
             checkpoint_interval,
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
+            conflicts: Arc::new(Conflicts::new(conflict_memory)),
             store,
         });
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
@@ -155,6 +164,10 @@ impl Database {
         Builder::default()
     }
 
+    pub(crate) fn conflicts(&self) -> &Arc<Conflicts> {
+        &self.handle.shared.conflicts
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.handle.shared.store
     }
@@ -191,6 +204,42 @@ impl Database {
     /// [`Error::Busy`] if it did not come, and as for [`begin_write`](Database::begin_write).
     pub fn begin_write_within(&self, limit: Duration) -> Result<WriteTransaction> {
         self.begin(Patience::For(limit))
+    }
+
+    /// Begins a transaction that runs beside others, and is checked when it commits. Waits for nobody. While it runs the store remembers what others commit:
+    /// drop it soon.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`].
+    pub fn begin_concurrent(&self, isolation: Isolation) -> Result<ConcurrentTransaction> {
+        self.store().check_writable()?;
+        Ok(ConcurrentTransaction::begin(self.handle.clone(), isolation))
+    }
+
+    /// Runs a closure in a concurrent transaction and commits it; after a conflict again, as [`RetryPolicy::new`] says. So the closure may run several times, and must
+    /// not begin a write transaction of its own: after several conflicts it is run with the writer's turn held. [`RetryPolicy::run`] has more choices.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// use pentimento::{Database, Isolation};
+    /// let db = Database::in_memory()?;
+    /// let done = db.transact(Isolation::Serializable, |txn| {
+    ///     let mut stock = txn.tree("stock")?;
+    ///     stock.add("chairs", -2)?;
+    ///     stock.counter("chairs")
+    /// })?;
+    /// assert_eq!((done.value, done.retries), (-2, 0));
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The closure's own, and as for [`ConcurrentTransaction::commit`].
+    pub fn transact<T>(
+        &self,
+        isolation: Isolation,
+        work: impl FnMut(&mut ConcurrentTransaction) -> Result<T>,
+    ) -> Result<Transacted<T>> {
+        RetryPolicy::new(isolation).run(self, work)
     }
 
     fn begin(&self, patience: Patience) -> Result<WriteTransaction> {
@@ -262,6 +311,12 @@ impl Database {
     #[must_use]
     pub fn journal_stats(&self) -> JournalStats {
         self.handle.shared.journal.get().map(Journal::stats).unwrap_or_default()
+    }
+
+    /// What concurrent transactions did and do, and the memory that finding their conflicts takes.
+    #[must_use]
+    pub fn concurrency_stats(&self) -> ConcurrencyStats {
+        self.conflicts().stats()
     }
 
     /// Which timestamps are kept readable, by whom, since when, and at what cost; oldest first.

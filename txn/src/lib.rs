@@ -10,6 +10,7 @@ mod database;
 mod durability;
 mod error;
 mod journal;
+mod optimistic;
 mod owned;
 mod pages;
 mod recovery;
@@ -27,6 +28,7 @@ const _: () = {
     is_shareable::<OwnedRange>();
     is_shareable::<Error>();
     is_movable::<WriteTransaction>();
+    is_movable::<ConcurrentTransaction>();
 };
 
 pub use builder::Builder;
@@ -36,6 +38,9 @@ pub use database::Database;
 pub use durability::Durability;
 pub use error::{Error, Result};
 pub use journal::JournalStats;
+pub use optimistic::{
+    ConcurrencyStats, ConcurrentRange, ConcurrentTransaction, ConcurrentTree, Isolation, RetryPolicy, Transacted,
+};
 pub use owned::OwnedRange;
 pub use pages::TxnPages;
 pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};

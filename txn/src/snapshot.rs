@@ -114,6 +114,10 @@ pub struct Tree<'s> {
 }
 
 impl<'s> Tree<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot, record: TreeRecord) -> Tree<'s> {
+        Tree { snapshot, record }
+    }
+
     #[inline(always)]
     fn map(&self) -> btree::Tree<'s, Snapshot> {
         btree::Tree::new(self.snapshot, self.record.root)

@@ -3,13 +3,13 @@
 
 #[cfg(pentimento_schedules)]
 pub(crate) use pentimento_schedules_sync::{
-    Arc, AtomicBool, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, thread,
+    Arc, AtomicBool, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, thread,
 };
 
 #[cfg(not(pentimento_schedules))]
 pub(crate) use {
     parking_lot::{Condvar, Mutex, MutexGuard},
-    std::sync::atomic::{AtomicBool, Ordering},
+    std::sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     std::sync::{Arc, OnceLock},
     std::thread,
     std::time::Instant,

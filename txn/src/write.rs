@@ -5,7 +5,7 @@
 
 use crate::catalog::{self, TreeRecord};
 use crate::database::Handle;
-use crate::journal::Journal;
+use crate::optimistic::Footprint;
 use crate::pages::TxnPages;
 use crate::redo::{Mark, Redo};
 use crate::sync::{Arc, Ordering};
@@ -42,12 +42,20 @@ pub struct WriteTransaction {
     pub(crate) redo: Redo,
     /// What the operations were at each savepoint.
     marks: Vec<(storage::Savepoint, Mark)>,
+    /// What a concurrent transaction that is being committed wrote; else it is derived from the operations.
+    pub(crate) footprint: Option<Footprint>,
     pub(crate) handle: Arc<Handle>,
 }
 
 impl WriteTransaction {
     pub(crate) fn new(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
-        let limit = handle.shared.journal.get().map_or(0, Journal::max_body);
+        let shared = &handle.shared;
+        let limit = match shared.journal.get() {
+            Some(journal) => journal.max_body(),
+            // Nothing will be journaled, but concurrent transactions want to know the keys.
+            None if shared.conflicts.is_used() => shared.conflicts.commit_limit(),
+            None => 0,
+        };
         WriteTransaction {
             pages: TxnPages(pages),
             trees: HashMap::new(),
@@ -55,6 +63,7 @@ impl WriteTransaction {
             incomplete: false,
             redo: Redo::up_to(limit),
             marks: Vec::new(),
+            footprint: None,
             handle,
         }
     }
@@ -132,6 +141,7 @@ impl WriteTransaction {
                 let counter = txn.pages.0.allocate_register(0)?;
                 let record = TreeRecord { root, counter };
                 txn.redo.enter(name);
+                txn.redo.created_tree(name);
                 catalog::put(&mut txn.pages, name, record)?;
                 txn.trees.insert(name.to_owned(), OpenTree { name: name.into(), record, len: 0, is_stale: false });
                 Ok(())
