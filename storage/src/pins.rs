@@ -31,7 +31,15 @@ pub enum ReaderKind {
 struct Slot {
     pin: AtomicU64,
     since_ms: AtomicU64,
+    /// Whom somebody asked to stop: one more than its `since_ms`. So it is never meant for who comes after.
+    asked: AtomicU64,
     note: Mutex<Note>,
+}
+
+impl Slot {
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) == self.since_ms.load(Ordering::Relaxed) + 1
+    }
 }
 
 #[derive(Default, Clone)]
@@ -40,9 +48,18 @@ struct Note {
     kind: Option<ReaderKind>,
 }
 
+/// What tells a reader from others, and from those that come after it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ReaderId {
+    slot: usize,
+    since_ms: u64,
+}
+
 /// A registration as statistics show it.
 #[derive(Clone, Debug)]
 pub struct ReaderInfo {
+    /// Which one it is.
+    pub id: ReaderId,
     /// The timestamp that it reads at.
     pub at: Timestamp,
     /// Who it is.
@@ -51,6 +68,8 @@ pub struct ReaderInfo {
     pub label: Option<Arc<str>>,
     /// How long it has been there, in milliseconds.
     pub age_ms: u64,
+    /// Whether somebody asked it to stop.
+    pub is_asked_to_stop: bool,
 }
 
 thread_local! {
@@ -145,8 +164,25 @@ impl Registry {
         if noted {
             *slot.note.lock() = Note::default();
         }
+        if slot.asked.load(Ordering::Relaxed) != 0 {
+            slot.asked.store(0, Ordering::Relaxed);
+        }
         slot.pin.store(0, Ordering::Release);
         HINT.with(|hint| hint.set(index));
+    }
+
+    /// Asks a reader to stop, if it is still there.
+    pub fn ask_to_stop(&self, id: ReaderId) {
+        if let Some(slot) = self.slots.get(id.slot)
+            && slot.since_ms.load(Ordering::Relaxed) == id.since_ms
+        {
+            slot.asked.store(id.since_ms + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the reader in a slot was asked to stop.
+    pub fn is_asked_to_stop(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(Slot::is_asked)
     }
 
     /// Every pin, in no order, repeated where shared. The caller read `published` before.
@@ -168,11 +204,14 @@ impl Registry {
                 let slot = self.slots.get(index)?;
                 let pin = slot.pin.load(Ordering::Relaxed).checked_sub(1)?;
                 let note = slot.note.lock().clone();
+                let since_ms = slot.since_ms.load(Ordering::Relaxed);
                 Some(ReaderInfo {
+                    id: ReaderId { slot: index, since_ms },
                     at: Timestamp(pin),
                     kind: note.kind.unwrap_or(ReaderKind::Snapshot),
                     label: note.label,
-                    age_ms: now.saturating_sub(slot.since_ms.load(Ordering::Relaxed)),
+                    age_ms: now.saturating_sub(since_ms),
+                    is_asked_to_stop: slot.is_asked(),
                 })
             })
             .collect()

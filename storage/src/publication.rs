@@ -43,6 +43,7 @@ impl Publication {
         Timestamp(self.installed.load(Ordering::Acquire))
     }
 
+    #[inline]
     pub fn published(&self) -> Timestamp {
         Timestamp(self.published.load(Ordering::Acquire))
     }

@@ -143,6 +143,12 @@ impl Pin {
         &self.store
     }
 
+    /// Whether somebody asked this reader to stop.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.store.registry.is_asked_to_stop(self.slot)
+    }
+
     /// Gives the pin a name for statistics.
     pub fn set_label(&self, label: &str) {
         self.noted.store(true, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Numbers about a store, for people and for tests.
 
 use crate::layout::SLOT_BYTES;
-use crate::pins::{ReaderInfo, ReaderKind};
+use crate::pins::{ReaderId, ReaderInfo, ReaderKind};
 use crate::store::Store;
 use crate::sync::{Arc, Count, Ordering};
 use crate::{Run, Timestamp};
@@ -154,6 +154,11 @@ impl Store {
         let mut readers = self.registry.readers();
         readers.sort_by_key(|reader| reader.at);
         readers
+    }
+
+    /// Asks a reader to stop: a flag that it can look at, no more. Nothing happens if it is gone.
+    pub fn ask_to_stop(&self, reader: ReaderId) {
+        self.registry.ask_to_stop(reader);
     }
 
     /// What is kept for whom, oldest first.

@@ -2,10 +2,11 @@
 
 use crate::catalog;
 use crate::database::{Database, Handle};
+use crate::old_readers::{Hook, OldReader};
 use crate::optimistic;
 use crate::pages::TxnPages;
 use crate::write::check_durability;
-use crate::{Durability, Error, Result, Timestamp};
+use crate::{Durability, Error, Held, Result, Timestamp};
 use pentimento_storage::{FileLogs, FileMedium, Logs, Medium, Options, Patience, Store};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -37,6 +38,7 @@ pub struct Builder {
     segment_bytes: u64,
     checkpoint_interval: Duration,
     conflict_memory: usize,
+    old_readers: Option<Hook>,
 }
 
 impl Default for Builder {
@@ -47,6 +49,7 @@ impl Default for Builder {
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
             conflict_memory: optimistic::DEFAULT_LIMIT,
+            old_readers: None,
         }
     }
 }
@@ -100,6 +103,37 @@ impl Builder {
     /// the trees of the oldest commits are remembered, so that a transaction that has run for long may meet a conflict that is none.
     pub fn conflict_memory(mut self, bytes: usize) -> Builder {
         self.conflict_memory = bytes;
+        self
+    }
+
+    /// Has `callback` told of snapshots that are older than `age`: what is held for them, and by whom, in [`Held::readers`](crate::Held::readers). Each reader is told of once, within about a
+    /// fifth of a second, from a background thread, which the callback should not hold up. A store in memory, or open for reading only, has no such thread: there
+    /// [`Database::maintain`] looks. The callback must not own a [`Database`]: the store would never be closed.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// use pentimento::{Database, OldReader};
+    /// use std::time::Duration;
+    /// let db = Database::builder()
+    ///     .on_old_reader(Duration::from_millis(20), |held| {
+    ///         eprintln!("{:?} has held {} bytes for long", held.readers[0].label, held.bytes);
+    ///         OldReader::AskToStop
+    ///     })
+    ///     .in_memory()?;
+    /// let snapshot = db.snapshot()?.labelled("report");
+    /// # db.maintain()?;
+    /// # assert!(!snapshot.is_asked_to_stop());
+    /// std::thread::sleep(Duration::from_millis(40));
+    /// db.maintain()?;
+    /// assert!(snapshot.is_asked_to_stop()); // and decides itself what to do
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn on_old_reader(
+        mut self,
+        age: Duration,
+        callback: impl Fn(&Held) -> OldReader + Send + Sync + 'static,
+    ) -> Builder {
+        self.old_readers = Some(Hook { age, callback: Arc::new(callback) });
         self
     }
 
@@ -219,7 +253,13 @@ impl Builder {
             let _ = pages.0.install(true);
             store.checkpoint()?;
         }
-        let handle = Handle::new(store, self.durability, self.checkpoint_interval, self.conflict_memory);
+        let handle = Handle::new(
+            store,
+            self.durability,
+            self.checkpoint_interval,
+            self.conflict_memory,
+            self.old_readers.clone(),
+        );
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;
         }

@@ -3,12 +3,14 @@
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
+use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
-use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
+use crate::{Durability, Error, Held, Progress, ReaderId, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
 use std::path::Path;
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     pub has_doomed: AtomicBool,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// Who wants to know of old readers.
+    pub look_out: Option<LookOut>,
 }
 
 impl Shared {
@@ -65,6 +69,7 @@ impl Handle {
         durability: Durability,
         checkpoint_interval: Duration,
         conflict_memory: usize,
+        old_readers: Option<Hook>,
     ) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
@@ -74,6 +79,7 @@ impl Handle {
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            look_out: old_readers.map(LookOut::new),
             store,
         });
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
@@ -180,6 +186,12 @@ impl Database {
         Ok(Snapshot::new(self.store().pin()))
     }
 
+    /// A handle for one thread that reads the newest snapshot over and over: looking whether there is a newer one costs a load and a comparison.
+    #[must_use]
+    pub fn hot_reader(&self) -> HotReader {
+        HotReader::new(self.store().clone())
+    }
+
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already
     /// would wait for itself: see [`try_begin_write`](Database::try_begin_write). It reads the newest commits, those too that are
     /// just becoming durable and that no snapshot shows yet.
@@ -282,6 +294,7 @@ impl Database {
     /// # Errors
     /// When the store is damaged or the disk fails.
     pub fn maintain(&self) -> Result<Progress> {
+        self.handle.shared.look_out.iter().for_each(|look_out| look_out.look(self.store()));
         let mut progress = self.store().maintain();
         if self.store().check_writable().is_ok() {
             while !catalog::doomed(&self.snapshot()?)?.is_empty() {
@@ -323,6 +336,24 @@ impl Database {
     #[must_use]
     pub fn readers(&self) -> Vec<Held> {
         self.store().held()
+    }
+
+    /// Asks a reader to stop: [`Snapshot::is_asked_to_stop`] tells it so from then on; nothing else happens to it.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let db = pentimento::Database::in_memory()?;
+    /// let snapshot = db.snapshot()?.labelled("report");
+    /// for reader in db.readers().iter().flat_map(|held| &held.readers) {
+    ///     if reader.label.as_deref() == Some("report") {
+    ///         db.ask_to_stop(reader.id);
+    ///     }
+    /// }
+    /// assert!(snapshot.is_asked_to_stop());
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn ask_to_stop(&self, reader: ReaderId) {
+        self.store().ask_to_stop(reader);
     }
 
     /// The newest timestamp that a snapshot taken now would see.
