@@ -15,11 +15,10 @@ use crate::database::Shared;
 use crate::journal::Room;
 use crate::optimistic::Footprint;
 use crate::redo::Redo;
+use crate::sync::{Instant, Ordering};
 use crate::work::Work;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// How many pages of dropped trees a commit gives back.
 const DOOMED_PER_COMMIT: usize = 128;
