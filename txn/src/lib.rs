@@ -7,15 +7,18 @@ mod catalog;
 mod check;
 mod commit;
 mod database;
+mod deferred;
 mod durability;
 mod error;
 mod journal;
 mod owned;
 mod pages;
+mod pending;
 mod recovery;
 mod redo;
 mod snapshot;
 mod tree_mut;
+mod work;
 mod write;
 
 const _: () = {
