@@ -38,6 +38,16 @@ impl Store {
         Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
     }
 
+    /// Registers a reader at the newest *installed* timestamp, which may not be durable or published yet. For transactions that are to see what
+    /// those before them did. Waits for nothing that takes longer than noting a commit as installed.
+    #[must_use]
+    pub fn pin_installed(self: &Arc<Self>) -> Pin {
+        let mut slot = 0;
+        // Inside the section that keeps commits from being published: so nothing that the pin needs is judged before it is known.
+        let at = self.clock.pin_installed(|at| slot = self.register_at(at, crate::ReaderKind::Snapshot));
+        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
+    }
+
     /// A pin at a timestamp that the caller keeps readable until this returns.
     pub(crate) fn pin_at(self: &Arc<Self>, at: Timestamp, kind: crate::ReaderKind) -> Pin {
         let slot = self.register_at(at, kind);
@@ -99,7 +109,11 @@ impl Store {
 
     /// Checks a version in the medium against its table entry.
     pub(crate) fn check_version(&self, id: PageId, birth: Timestamp, place: Place, crc: u32) -> Result<()> {
-        let slot = self.run_of(place).map(|run| run.start);
+        let run = self.run_of(place);
+        if let (Some(run), Some(medium)) = (run, self.medium.as_deref()) {
+            medium.will_need(run.offset(), run.bytes());
+        }
+        let slot = run.map(|run| run.start);
         // SAFETY: the caller keeps the version retained; its place was checked to lie in the medium.
         let bytes = unsafe { place.bytes() };
         let damaged = |what: String| Err(Error::damaged_page(id, slot, what));
@@ -132,6 +146,12 @@ impl Pin {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Whether somebody asked this reader to stop.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.store.registry.is_asked_to_stop(self.slot)
     }
 
     /// Gives the pin a name for statistics.

@@ -33,6 +33,13 @@ impl Snapshot {
         self.pin.at()
     }
 
+    /// Whether somebody asked this reader to stop: [`Database::ask_to_stop`](crate::Database::ask_to_stop), or the callback of
+    /// [`Builder::on_old_reader`](crate::Builder::on_old_reader). Nothing else happens to it: a long walk that wants to be polite looks here now and then. Clones are asked together.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.pin.is_asked_to_stop()
+    }
+
     /// Names the snapshot in statistics. Clones share the name.
     pub fn set_label(&self, label: &str) {
         self.pin.set_label(label);
@@ -119,6 +126,10 @@ pub struct Tree<'s> {
 }
 
 impl<'s> Tree<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot, record: TreeRecord) -> Tree<'s> {
+        Tree { snapshot, record }
+    }
+
     #[inline(always)]
     fn map(&self) -> btree::Tree<'s, Snapshot> {
         btree::Tree::new(self.snapshot, self.record.root)
