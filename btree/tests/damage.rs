@@ -8,10 +8,10 @@ mod common;
 
 use std::cell::Cell;
 
-use common::{Random, Store};
+use common::{Random, Sorted, Store};
 use pentimento_btree::memory::{MemoryError, MemoryPages};
 use pentimento_btree::{
-    Cursor, Fault, PageMut, ReadPages, Tree, TreeMut, WritePages, check, dismantle, summarize_page,
+    Cursor, Fault, Filling, PageMut, ReadPages, Tree, TreeMut, WritePages, check, dismantle, summarize_page,
 };
 use pentimento_storage::PageId;
 
@@ -115,7 +115,7 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
     check(&watched, root, &mut |finding| drop(finding.to_string()));
 
     type Change = fn(&mut TreeMut<'_, Watched>, &mut Random) -> Result<(), MemoryError>;
-    let changes: [Change; 10] = [
+    let changes: [Change; 12] = [
         |tree, random| tree.insert(&key(random.below(600)), &[1; 30]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 200]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 3000]).map(drop),
@@ -127,6 +127,16 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
         |tree, random| {
             let from = random.below(600);
             tree.bulk_load((from..from + 60).map(|n| ([key(n), b"+".to_vec()].concat(), [0; 50]))).map(drop)
+        },
+        |tree, random| {
+            let (from, step) = (random.below(600), 1 + random.below(4));
+            let entries = (from..from + 60 * step).step_by(step).map(|n| (key(n), vec![2; random.below(200)]));
+            tree.insert_sorted(&Sorted(entries.collect()), Filling::Roomy).map(drop)
+        },
+        |tree, random| {
+            let from = random.below(600);
+            let entries = (from..from + 40).map(|n| ([key(n), b"+".to_vec()].concat(), vec![3; 20]));
+            tree.insert_sorted(&Sorted(entries.collect()), Filling::Full).map(drop)
         },
         |tree, _| tree.clear().map(drop),
     ];

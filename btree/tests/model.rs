@@ -9,8 +9,8 @@ mod common;
 
 use std::ops::Bound;
 
-use common::{Model, Random, Store};
-use pentimento_btree::{Cursor, Filling, MAX_KEY_LEN, ReadPages, SortedEntries};
+use common::{Model, Random, Sorted, Store};
+use pentimento_btree::{Cursor, Filling, MAX_KEY_LEN, ReadPages};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 #[derive(Debug, Clone)]
@@ -39,19 +39,6 @@ enum Op {
     Get(u16),
     Walk(u16, u16, u8, u64),
     Prefix(u16),
-}
-
-/// Entries in the order of their keys.
-struct Sorted(Vec<(Vec<u8>, Vec<u8>)>);
-
-impl SortedEntries for Sorted {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn entry(&self, index: usize) -> (&[u8], &[u8]) {
-        (&self.0[index].0, &self.0[index].1)
-    }
 }
 
 impl Arbitrary for Op {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pentimento_btree::memory::MemoryPages;
-use pentimento_btree::{Census, Tree, TreeMut, check, create};
+use pentimento_btree::{Census, SortedEntries, Tree, TreeMut, check, create};
 use pentimento_storage::PageId;
 
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -75,5 +75,18 @@ impl Random {
 
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
+    }
+}
+
+/// Entries in the order of their keys.
+pub struct Sorted(pub Vec<(Vec<u8>, Vec<u8>)>);
+
+impl SortedEntries for Sorted {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn entry(&self, index: usize) -> (&[u8], &[u8]) {
+        (&self.0[index].0, &self.0[index].1)
     }
 }
