@@ -32,8 +32,9 @@ pub enum ReaderKind {
 #[repr(align(64))]
 struct Slot {
     pin: AtomicU64,
-    since_ms: AtomicU64,
-    /// Whom somebody asked to stop: one more than its `since_ms`. So it is never meant for who comes after.
+    /// What tells the reader that is there from those that were there before.
+    life: AtomicU64,
+    /// Whom somebody asked to stop: one more than its `life`. So it is never meant for who comes after.
     asked: AtomicU64,
     /// How many share the registration beside the one who must be there.
     sharers: Sharers,
@@ -44,9 +45,20 @@ struct Slot {
 
 const _: () = assert!(cfg!(pentimento_schedules) || size_of::<Slot>() == 64, "a registration is one line");
 
+/// The low bits of a `life` count the readers of its slot; above them is the time of its registration, in milliseconds. The clock is coarse: many readers come
+/// within one of its ticks, but not as many as these bits can count.
+const LIFE_COUNT_BITS: u32 = 20;
+
 impl Slot {
+    /// A new reader is there, which nobody else knows yet.
+    #[inline]
+    fn begin_life(&self) {
+        let count = self.life.load(Ordering::Relaxed).wrapping_add(1) & ((1 << LIFE_COUNT_BITS) - 1);
+        self.life.store(coarse_ms() << LIFE_COUNT_BITS | count, Ordering::Relaxed);
+    }
+
     fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) == self.since_ms.load(Ordering::Relaxed) + 1
+        self.asked.load(Ordering::Relaxed) == self.life.load(Ordering::Relaxed) + 1
     }
 
     fn take_note(&self, take: impl FnOnce(&mut Note)) {
@@ -65,7 +77,7 @@ struct Note {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReaderId {
     slot: usize,
-    since_ms: u64,
+    life: u64,
 }
 
 /// A registration as statistics show it.
@@ -114,7 +126,7 @@ impl Registry {
             fence_after_exchange();
             let now = published.load(Ordering::Relaxed);
             if now == pin {
-                slot.since_ms.store(coarse_ms(), Ordering::Relaxed);
+                slot.begin_life();
                 return (index, Timestamp(pin));
             }
             pin = now;
@@ -128,7 +140,7 @@ impl Registry {
         let index = self.claim(at.0);
         fence_after_exchange();
         let slot = self.slots.get(index).expect("claimed slots exist");
-        slot.since_ms.store(coarse_ms(), Ordering::Relaxed);
+        slot.begin_life();
         slot.take_note(|note| note.kind = Some(kind));
         index
     }
@@ -204,9 +216,9 @@ impl Registry {
     /// Asks a reader to stop, if it is still there.
     pub fn ask_to_stop(&self, id: ReaderId) {
         if let Some(slot) = self.slots.get(id.slot)
-            && slot.since_ms.load(Ordering::Relaxed) == id.since_ms
+            && slot.life.load(Ordering::Relaxed) == id.life
         {
-            slot.asked.store(id.since_ms + 1, Ordering::Relaxed);
+            slot.asked.store(id.life + 1, Ordering::Relaxed);
         }
     }
 
@@ -234,13 +246,13 @@ impl Registry {
                 let slot = self.slots.get(index)?;
                 let pin = slot.pin.load(Ordering::Relaxed).checked_sub(1)?;
                 let note = slot.note.lock().clone();
-                let since_ms = slot.since_ms.load(Ordering::Relaxed);
+                let life = slot.life.load(Ordering::Relaxed);
                 Some(ReaderInfo {
-                    id: ReaderId { slot: index, since_ms },
+                    id: ReaderId { slot: index, life },
                     at: Timestamp(pin),
                     kind: note.kind.unwrap_or(ReaderKind::Snapshot),
                     label: note.label,
-                    age_ms: now.saturating_sub(since_ms),
+                    age_ms: now.saturating_sub(life >> LIFE_COUNT_BITS),
                     is_asked_to_stop: slot.is_asked(),
                 })
             })
@@ -276,5 +288,25 @@ mod tests {
         assert!(registry.readers()[0].label.is_none(), "a label goes with its reader");
         registry.release(again.0);
         assert!(registry.len.load(Ordering::Relaxed) < 5200, "slots are reused");
+    }
+
+    /// Those who come and go at once have one slot and one tick of the clock in common.
+    #[test]
+    fn who_comes_after_is_not_asked_to_stop() {
+        let registry = Registry::new();
+        let published = AtomicU64::new(7);
+        for _ in 0..1000 {
+            let (gone, _) = registry.register_newest(&published);
+            let id = registry.readers()[0].id;
+            registry.ask_to_stop(id);
+            assert!(registry.is_asked_to_stop(gone));
+            registry.release(gone);
+            let (next, _) = registry.register_newest(&published);
+            assert!(next == gone && registry.readers()[0].id != id);
+            registry.ask_to_stop(id);
+            assert!(!registry.is_asked_to_stop(next));
+            assert!(registry.readers()[0].age_ms < 60_000);
+            registry.release(next);
+        }
     }
 }
