@@ -17,6 +17,8 @@ pub(crate) const DEFAULT_LIMIT: usize = 64 << 20;
 const MAX_NAMES: usize = 1024;
 /// One commit's footprint takes at most this part of the limit.
 const COMMIT_PART: usize = 8;
+/// And no more than this, whatever the limit: what lists operations and keys counts their bytes in 32 bits.
+const COMMIT_MAX: usize = 1 << 30;
 
 /// Old commits of which only the trees are known.
 #[derive(Clone, Debug)]
@@ -160,7 +162,7 @@ impl Conflicts {
 
     /// How much memory one commit's footprint may take.
     pub fn commit_limit(&self) -> usize {
-        self.limit / COMMIT_PART
+        (self.limit / COMMIT_PART).min(COMMIT_MAX)
     }
 
     /// A concurrent transaction begins, and will read at `floor` or later: its snapshot is taken *after* this.
