@@ -384,6 +384,44 @@ fn a_tree_that_comes_is_noticed_by_whoever_looked_for_it() {
 }
 
 #[test]
+fn a_tree_that_goes_is_noticed_by_whoever_was_told_that_it_is_there() {
+    on_each_store(|db| {
+        for is_told in [false, true] {
+            put(db, "t", b"k", b"");
+            let mut txn = db.begin_concurrent(Isolation::Serializable).unwrap();
+            // Opening it tells nothing.
+            txn.tree("t").unwrap();
+            assert!(!is_told || txn.has_tree("t").unwrap());
+            txn.tree("log").unwrap().insert(b"k", b"t is there").unwrap();
+            let mut other = db.begin_write().unwrap();
+            assert!(other.drop_tree("t").unwrap());
+            other.commit().unwrap();
+            assert_eq!(conflicts(txn), is_told);
+        }
+    });
+}
+
+#[test]
+fn a_look_before_a_blind_change_is_validated_if_serializable() {
+    on_each_store(|db| {
+        for isolation in BOTH {
+            put(db, "t", b"balance", &10i64.to_le_bytes());
+            let withdraw = || {
+                let mut txn = db.begin_concurrent(isolation).unwrap();
+                let mut tree = txn.tree("t").unwrap();
+                assert_eq!(tree.counter(b"balance").unwrap(), 10);
+                tree.add(b"balance", -10).unwrap();
+                txn
+            };
+            let (one, two) = (withdraw(), withdraw());
+            one.commit().unwrap();
+            // As the docs of `add` say.
+            assert_eq!(conflicts(two), isolation == Isolation::Serializable);
+        }
+    });
+}
+
+#[test]
 fn concurrent_counters_add_up_whatever_way_they_are_counted() {
     const THREADS: u64 = 8;
     on_each_store(|db| {

@@ -153,7 +153,8 @@ impl ConcurrentTransaction {
     /// # Errors
     /// When the store is damaged.
     pub fn has_tree(&self, name: &str) -> Result<bool> {
-        if self.trees.contains_key(name) {
+        // One that it makes is there whatever others do; one that it merely opened may go.
+        if self.trees.get(name).is_some_and(|tree| tree.record.is_none()) {
             return Ok(true);
         }
         if self.notes_reads() {
@@ -175,7 +176,7 @@ impl ConcurrentTransaction {
     }
 
     /// Makes the changes the newest state, if nothing that was committed since [`base`](ConcurrentTransaction::base) stands against it, and tells their
-    /// timestamp. Durability is as for [`WriteTransaction::commit`]. A transaction without changes makes no commit and never conflicts; it makes sure
+    /// timestamp. It takes the writer's turn for that: a thread that has a write transaction open would wait for itself. Durability is as for [`WriteTransaction::commit`]. A transaction without changes makes no commit and never conflicts; it makes sure
     /// that what it read is durable, if it is to be.
     ///
     /// # Errors

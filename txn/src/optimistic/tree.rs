@@ -269,8 +269,9 @@ impl<'t> ConcurrentTree<'t> {
     }
 
     /// Adds to a [counter](ConcurrentTree::counter) without looking at it: at the commit the newest value is taken, so transactions that add to or append to the
-    /// same key do not conflict with each other; with those that set, remove or read it they do. Sums wrap around. Reading the key in the same
-    /// transaction makes an ordinary read and write of it.
+    /// same key do not conflict with each other; with those that set, remove or (if serializable) read it they do. Sums wrap around. Reading the key afterwards in
+    /// the same transaction makes an ordinary read and write of it. Reading it *before* is noted by serializable transactions only: under
+    /// [`Isolation::Snapshot`](crate::Isolation::Snapshot), where the addition depends on what was read, take [`fetch_add`](ConcurrentTree::fetch_add).
     ///
     /// # Errors
     /// [`Error::KeyTooLong`]; [`Error::NotACounter`], here or at the commit, if there is something else.
