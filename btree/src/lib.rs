@@ -45,6 +45,7 @@ mod key;
 mod layout;
 mod leaf_writer;
 mod loader;
+mod lookup;
 pub mod memory;
 mod node;
 pub mod pages;

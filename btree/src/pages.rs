@@ -4,7 +4,7 @@
 //! asks for a private body that it may change in place. Bodies come from disk, so nothing in them is believed before
 //! it has been checked: a damaged body gives a [`Fault`], never a panic and never an endless loop.
 
-use pentimento_storage::PageId;
+use pentimento_storage::{Hint, PageId};
 
 /// Why an operation of the map failed, apart from failures of the pages themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,13 @@ pub trait ReadPages {
     #[inline]
     fn prefetch(&self, id: PageId) {
         let _ = id;
+    }
+
+    /// Where page `id` begins, to ask for more of it than [`prefetch`](ReadPages::prefetch) does.
+    #[inline]
+    fn hint(&self, id: PageId) -> Hint {
+        let _ = id;
+        Hint::NONE
     }
 }
 

@@ -51,7 +51,7 @@ pub use pins::{ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
 #[doc(hidden)]
 pub use planted::Bug;
-pub use prefetch::prefetch;
+pub use prefetch::{CACHE_LINE, Hint, prefetch, prefetch_line};
 pub use read::Pin;
 pub use reclaim::Progress;
 pub use stats::{Held, Stats};
