@@ -31,11 +31,14 @@ const CLEAR: u8 = 5;
 const DROP_TREE: u8 = 6;
 const RENAME_TREE: u8 = 7;
 
+/// The memory that operations get at first.
+const FIRST_BYTES: usize = 512;
+
 /// A place in the operations to go back to.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
     len: usize,
-    tree: Option<String>,
+    tree: Option<Arc<str>>,
 }
 
 /// A value that its user is building in place: it is read when the next operation begins.
@@ -55,7 +58,7 @@ pub(crate) struct Redo {
     is_too_long: bool,
     /// Inserts in `bytes` wait to be applied.
     has_pending: bool,
-    tree: Option<String>,
+    tree: Option<Arc<str>>,
     reserved: Option<Reserved>,
 }
 
@@ -90,6 +93,10 @@ impl Redo {
                 self.bytes = Vec::new();
             }
             return;
+        }
+        if self.bytes.is_empty() {
+            // Most transactions are small: one piece of memory will do.
+            self.bytes.reserve((2 * len).max(FIRST_BYTES));
         }
         self.bytes.push(kind);
         for field in fields {
@@ -150,10 +157,11 @@ impl Redo {
     }
 
     /// The operations that follow are on this tree.
-    pub fn enter(&mut self, name: &str) {
-        if !self.is_off() && self.tree.as_deref() != Some(name) {
+    #[inline]
+    pub fn enter(&mut self, name: &Arc<str>) {
+        if !self.is_off() && !self.tree.as_ref().is_some_and(|tree| Arc::ptr_eq(tree, name)) {
             self.put(TREE, &[name.as_bytes()]);
-            self.tree = Some(name.to_owned());
+            self.tree = Some(name.clone());
         }
     }
 

@@ -110,9 +110,10 @@ impl WriteTransaction {
         self.attempt(|work, _| {
             work.redo.finish_reserved(&work.pages)?;
             let record = catalog::make(&mut work.pages)?;
-            work.redo.enter(name);
+            let open = OpenTree::new(name, record, 0);
+            work.redo.enter(&open.name);
             catalog::put(&mut work.pages, name, record)?;
-            work.add(OpenTree::new(name, record, 0));
+            work.add(open);
             Ok(())
         })?;
         self.existing_tree(name)
