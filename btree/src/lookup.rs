@@ -74,15 +74,15 @@ impl<'p> Probe<'p> {
         self.body.get(at..)?.first_chunk()
     }
 
-    /// The child under which `key` belongs, if the heads alone tell.
+    /// The child under which `key` belongs and its number, if the heads alone tell.
     #[inline(always)]
-    fn route(&self, key: &[u8]) -> Option<PageId> {
+    fn route(&self, key: &[u8]) -> Option<(usize, PageId)> {
         match self.search(key)? {
             (_, true, _) => None,
-            (0, ..) => Some(self.leftmost),
+            (0, ..) => Some((0, self.leftmost)),
             (index, ..) => {
                 let bytes = self.bytes(self.children_at + (index - 1) * CHILD)?;
-                Some(PageId(u32::from_le_bytes(*bytes)))
+                Some((index, PageId(u32::from_le_bytes(*bytes))))
             }
         }
     }
@@ -106,9 +106,15 @@ impl<'p> Probe<'p> {
     }
 }
 
-/// The value of `key` in the tree at `root`.
+/// Goes down from `root` to the leaf where `key` belongs, telling `step` each branch and the number of the child that is taken there.
+/// Gives the leaf's page and its body.
 #[inline(always)]
-pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
+pub(crate) fn descend<'p, P: ReadPages>(
+    pages: &'p P,
+    root: PageId,
+    key: &[u8],
+    mut step: impl FnMut(PageId, usize) -> Result<(), Fault>,
+) -> Result<(PageId, &'p [u8]), P::Error> {
     let mut page = root;
     let mut body = pages.page(root)?;
     // A root is of any level.
@@ -118,16 +124,25 @@ pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> 
             Some(probe) => probe.route(key),
             None => None,
         };
-        page = match child {
+        let (number, child) = match child {
             Some(child) => child,
-            None => unusual(page, body, level)?.child_for(key)?,
+            None => route_in_unusual(page, body, level, key)?,
         };
+        step(page, number)?;
+        page = child;
         level -= 1;
         body = pages.page(page)?;
         if level == 0 {
             prefetch_arrays(body);
         }
     }
+    Ok((page, body))
+}
+
+/// The value of `key` in the tree at `root`.
+#[inline(always)]
+pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
+    let (page, body) = descend(pages, root, key, |_, _| Ok(()))?;
     if let Some(probe) = Probe::read(body, 0)
         && let Some(found) = probe.value(key)
     {
@@ -136,21 +151,37 @@ pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> 
     Ok(find_in_unusual(page, body, key)?)
 }
 
-/// The node in a body that no probe reads.
-#[cold]
-#[inline(never)]
-fn unusual(page: PageId, body: &[u8], level: u8) -> Result<Node<'_>, Fault> {
+/// The leaf in a body to which [`descend`] came.
+#[inline(always)]
+pub(crate) fn leaf(page: PageId, body: &[u8]) -> Result<Node<'_>, Fault> {
     let node = Node::parse(page, body)?;
-    if level != node.header.level {
-        return Err(damaged(page, "the node's level does not follow from its parent's"));
+    if node.header.level != 0 {
+        return Err(level_fault(page));
     }
     Ok(node)
 }
 
 #[cold]
+fn level_fault(page: PageId) -> Fault {
+    damaged(page, "the node's level does not follow from its parent's")
+}
+
+/// The child under which `key` belongs, and its number, in a body that no probe reads.
+#[cold]
+#[inline(never)]
+fn route_in_unusual(page: PageId, body: &[u8], level: u8, key: &[u8]) -> Result<(usize, PageId), Fault> {
+    let node = Node::parse(page, body)?;
+    if level != node.header.level {
+        return Err(level_fault(page));
+    }
+    let number = node.route(key)?;
+    Ok((number, node.child(number)?))
+}
+
+#[cold]
 #[inline(never)]
 fn find_in_unusual<'p>(page: PageId, body: &'p [u8], key: &[u8]) -> Result<Option<Found<'p>>, Fault> {
-    let leaf = unusual(page, body, 0)?;
+    let leaf = leaf(page, body)?;
     match leaf.find(key)? {
         (index, true) => Ok(Some((page, leaf.entry(index)?.1))),
         (_, false) => Ok(None),

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::layout::MAX_LEVEL;
+use crate::lookup;
 use crate::node::Node;
 use crate::pages::{Fault, ReadPages};
 
@@ -135,6 +136,10 @@ impl Path {
         way: Way<'_>,
     ) -> Result<Node<'p>, P::Error> {
         self.len = 0;
+        if let Way::Key(key) = way {
+            let (page, body) = lookup::descend(pages, root, key, |page, number| self.push(page, number))?;
+            return Ok(lookup::leaf(page, body)?);
+        }
         self.descend(pages, Node::read(pages, root)?, way)
     }
 

@@ -9,7 +9,6 @@ use std::ops::Bound;
 use crate::layout::head_of;
 use crate::node::Node;
 use crate::pages::Fault;
-use pentimento_storage::PageId;
 
 /// Longer keys are compared by a call.
 const INLINE_MAX: usize = 64;
@@ -102,12 +101,6 @@ impl Node<'_> {
     pub fn route(&self, key: &[u8]) -> Result<usize, Fault> {
         let (index, found) = self.find(key)?;
         Ok(index + usize::from(found))
-    }
-
-    /// The child under which `key` belongs.
-    #[inline(always)]
-    pub fn child_for(&self, key: &[u8]) -> Result<PageId, Fault> {
-        self.child(self.route(key)?)
     }
 
     /// The index of the first entry that a range with this start has.
