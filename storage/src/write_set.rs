@@ -20,6 +20,8 @@ use crate::sync::{Arc, Ordering};
 use crate::turn::Patience;
 use crate::{Error, PageId, Result, Timestamp};
 
+/// A transaction with so many bytes of finished pages will hardly fit in a journal's record.
+const WRITE_AHEAD_FROM: usize = 16 << 20;
 /// So many bytes of finished pages are written out together: few enough that they are still in the processor's cache.
 const WRITE_AHEAD_BYTES: usize = 2 << 20;
 
@@ -86,9 +88,9 @@ pub struct WriteSet {
     /// Page numbers that this transaction took and gave up again.
     spare_ids: Vec<PageId>,
     frame_bytes: usize,
-    writes_ahead: bool,
-    /// Pages that will not be changed again soon, to be written out together.
+    /// Pages that will not be changed again soon and were not written out yet; and the bytes of all that there ever were.
     finished: Vec<PageId>,
+    finished_bytes: usize,
 }
 
 impl Store {
@@ -110,8 +112,8 @@ impl Store {
             next_serial: 0,
             spare_ids: Vec::new(),
             frame_bytes: 0,
-            writes_ahead: false,
             finished: Vec::new(),
+            finished_bytes: 0,
         }))
     }
 }
@@ -413,25 +415,19 @@ impl WriteSet {
         Ok(())
     }
 
-    /// From now on pages that are [`finished`](WriteSet::finished) are written out soon: for a transaction that will be written out before its
-    /// commit in any case. In a store in memory it changes nothing.
-    pub fn write_ahead(&mut self) {
-        self.writes_ahead = !self.store().is_in_memory();
-    }
-
-    /// A hint that a page will not be changed again soon.
+    /// A hint that a page will not be changed again soon. Once there are many, the transaction will be written out before its commit in any
+    /// case, and finished pages go at once.
     ///
     /// # Errors
     /// When it is written out and the file cannot take it.
     #[inline]
     pub fn finished(&mut self, id: PageId) -> Result<()> {
-        if self.writes_ahead {
-            self.finished.push(id);
-            if self.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES {
-                return self.spill_finished();
-            }
-        }
-        Ok(())
+        self.finished.push(id);
+        self.finished_bytes += self.store().page_size();
+        let is_due = self.finished_bytes >= WRITE_AHEAD_FROM
+            && self.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES
+            && !self.store().is_in_memory();
+        if is_due { self.spill_finished() } else { Ok(()) }
     }
 
     fn spill_finished(&mut self) -> Result<()> {

@@ -73,11 +73,6 @@ impl Redo {
         (!self.is_too_long).then_some(&self.bytes)
     }
 
-    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
-    pub fn is_too_long(&self) -> bool {
-        self.is_too_long
-    }
-
     fn is_off(&self) -> bool {
         self.limit == 0 || self.is_too_long
     }
