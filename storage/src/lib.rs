@@ -31,6 +31,7 @@ mod publication;
 mod read;
 mod reclaim;
 mod run_writer;
+mod sharers;
 mod slots;
 mod stats;
 mod store;
@@ -47,7 +48,7 @@ pub use ids::{PageId, Timestamp};
 pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 pub use medium::{FileLogs, FileMedium, Log, Logs, Medium, MemoryMedium, SEGMENT_BYTES};
 pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
-pub use pins::{ReaderInfo, ReaderKind};
+pub use pins::{ReaderId, ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
 #[doc(hidden)]
 pub use planted::Bug;

@@ -20,6 +20,7 @@ use crate::write::WriteTransaction;
 use crate::{Error, KeyBounds, Result};
 use pentimento_btree as btree;
 use pentimento_storage::PageId;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -60,6 +61,9 @@ pub(crate) struct Redo {
     has_pending: bool,
     tree: Option<Arc<str>>,
     reserved: Option<Reserved>,
+    /// Trees that were entered, dropped or renamed, and those that were made, whatever was rolled back or not gathered since.
+    touched: BTreeSet<String>,
+    created: BTreeSet<String>,
 }
 
 impl Redo {
@@ -71,6 +75,32 @@ impl Redo {
     /// The operations, unless they are too many for a record.
     pub fn body(&self) -> Option<&[u8]> {
         (!self.is_too_long).then_some(&self.bytes)
+    }
+
+    /// Whether the operations are gathered at all, so that an empty body means that there are none.
+    pub fn is_gathered(&self) -> bool {
+        self.limit > 0
+    }
+
+    /// The trees that were entered, dropped or renamed; some may be as they were.
+    pub fn touched(&self) -> &BTreeSet<String> {
+        &self.touched
+    }
+
+    /// The trees that were made; some may be gone again.
+    pub fn created(&self) -> &BTreeSet<String> {
+        &self.created
+    }
+
+    fn touch(&mut self, name: &str) {
+        if !self.touched.contains(name) {
+            self.touched.insert(name.to_owned());
+        }
+    }
+
+    /// A tree was made. Its being entered says so in the record.
+    pub fn created_tree(&mut self, name: &str) {
+        self.created.insert(name.to_owned());
     }
 
     fn is_off(&self) -> bool {
@@ -154,7 +184,8 @@ impl Redo {
     /// The operations that follow are on this tree.
     #[inline]
     pub fn enter(&mut self, name: &Arc<str>) {
-        if !self.is_off() && !self.tree.as_ref().is_some_and(|tree| Arc::ptr_eq(tree, name)) {
+        if !self.tree.as_ref().is_some_and(|tree| Arc::ptr_eq(tree, name)) {
+            self.touch(name);
             self.put(TREE, &[name.as_bytes()]);
             self.tree = Some(name.clone());
         }
@@ -184,11 +215,14 @@ impl Redo {
     }
 
     pub fn drop_tree(&mut self, name: &str) {
+        self.touch(name);
         self.put(DROP_TREE, &[name.as_bytes()]);
         self.tree = None;
     }
 
     pub fn rename_tree(&mut self, from: &str, to: &str) {
+        self.touch(from);
+        self.touch(to);
         self.put(RENAME_TREE, &[from.as_bytes(), to.as_bytes()]);
         self.tree = None;
     }
@@ -281,52 +315,74 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// One operation, as a record tells it.
+#[derive(Debug)]
+pub(crate) enum Op<'b> {
+    Tree(&'b str),
+    Insert(&'b [u8], &'b [u8]),
+    Remove(&'b [u8]),
+    RemoveRange(Bound<&'b [u8]>, Bound<&'b [u8]>),
+    Clear,
+    DropTree(&'b str),
+    RenameTree(&'b str, &'b str),
+}
+
+/// The operations of a record, in order; after an error there are no more. One on entries comes after the tree that it is on.
+pub(crate) fn ops(body: &[u8]) -> impl Iterator<Item = Result<Op<'_>>> {
+    let (mut reader, mut in_tree) = (Reader { bytes: body }, false);
+    std::iter::from_fn(move || {
+        if reader.bytes.is_empty() {
+            return None;
+        }
+        let op = reader.op(&mut in_tree);
+        if op.is_err() {
+            reader.bytes = &[];
+        }
+        Some(op)
+    })
+}
+
+impl<'b> Reader<'b> {
+    fn op(&mut self, in_tree: &mut bool) -> Result<Op<'b>> {
+        let kind = self.byte()?;
+        let op = match kind {
+            TREE => Op::Tree(self.name()?),
+            DROP_TREE => Op::DropTree(self.name()?),
+            RENAME_TREE => Op::RenameTree(self.name()?, self.name()?),
+            _ if !*in_tree => return Err(damaged("an operation names no tree")),
+            INSERT => Op::Insert(self.field()?, self.field()?),
+            REMOVE => Op::Remove(self.field()?),
+            REMOVE_RANGE => Op::RemoveRange(self.bound()?, self.bound()?),
+            CLEAR => Op::Clear,
+            _ => return Err(damaged("an operation has an unknown kind")),
+        };
+        match op {
+            Op::Tree(_) => *in_tree = true,
+            Op::DropTree(_) | Op::RenameTree(..) => *in_tree = false,
+            _ => {}
+        }
+        Ok(op)
+    }
+}
+
 /// Does again what a record tells.
 ///
 /// # Errors
 /// When the bytes are not operations, or an operation cannot be done.
 pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
-    let mut reader = Reader { bytes: body };
-    let mut name = None;
-    while !reader.bytes.is_empty() {
-        let kind = reader.byte()?;
-        match kind {
-            TREE => {
-                let entered = reader.name()?;
+    let mut name = "";
+    for op in ops(body) {
+        match op? {
+            Op::Tree(entered) => {
                 txn.tree(entered)?;
-                name = Some(entered);
-                continue;
+                name = entered;
             }
-            DROP_TREE => {
-                txn.drop_tree(reader.name()?)?;
-                name = None;
-                continue;
-            }
-            RENAME_TREE => {
-                let (from, to) = (reader.name()?, reader.name()?);
-                txn.rename_tree(from, to)?;
-                name = None;
-                continue;
-            }
-            _ => {}
-        }
-        let mut tree = txn.tree(name.ok_or_else(|| damaged("an operation names no tree"))?)?;
-        match kind {
-            INSERT => {
-                let (key, value) = (reader.field()?, reader.field()?);
-                tree.insert(key, value)?;
-            }
-            REMOVE => {
-                tree.remove(reader.field()?)?;
-            }
-            REMOVE_RANGE => {
-                let bounds = (reader.bound()?, reader.bound()?);
-                tree.remove_range(bounds)?;
-            }
-            CLEAR => {
-                tree.clear()?;
-            }
-            _ => return Err(damaged("an operation has an unknown kind")),
+            Op::Insert(key, value) => txn.tree(name)?.insert(key, value)?,
+            Op::Remove(key) => drop(txn.tree(name)?.remove(key)?),
+            Op::RemoveRange(start, end) => drop(txn.tree(name)?.remove_range((start, end))?),
+            Op::Clear => drop(txn.tree(name)?.clear()?),
+            Op::DropTree(dropped) => drop(txn.drop_tree(dropped)?),
+            Op::RenameTree(from, to) => txn.rename_tree(from, to)?,
         }
     }
     Ok(())

@@ -6,17 +6,16 @@
 use crate::catalog;
 use crate::database::Handle;
 use crate::deferred::Deferred;
-use crate::journal::Journal;
+use crate::optimistic::Footprint;
 use crate::pages::TxnPages;
 use crate::redo::Mark;
+use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::work::{OpenTree, Work};
 use crate::{Durability, Error, Result, Timestamp};
 use pentimento_btree as btree;
 use pentimento_storage as storage;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How many pages of a dropped tree are given back with the drop itself; larger trees are given back by later commits.
 const DROP_AT_ONCE: usize = 256;
@@ -35,12 +34,20 @@ pub struct WriteTransaction {
     pub(crate) durability: Durability,
     /// What the operations were at each savepoint.
     marks: Vec<(storage::Savepoint, Mark)>,
+    /// What a concurrent transaction that is being committed wrote; else it is derived from the operations.
+    pub(crate) footprint: Option<Footprint>,
     pub(crate) handle: Arc<Handle>,
 }
 
 impl WriteTransaction {
     pub(crate) fn new(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
-        let limit = handle.shared.journal.get().map_or(0, Journal::max_body);
+        let shared = &handle.shared;
+        let limit = match shared.journal.get() {
+            Some(journal) => journal.max_body(),
+            // Nothing will be journaled, but concurrent transactions want to know the keys.
+            None if shared.conflicts.is_used() => shared.conflicts.commit_limit(),
+            None => 0,
+        };
         WriteTransaction::with_redo_limit(pages, handle, limit)
     }
 
@@ -50,6 +57,7 @@ impl WriteTransaction {
             work: Deferred::new(Work::new(TxnPages(pages), limit, handle.shared.store.options().spill)),
             durability: handle.shared.durability,
             marks: Vec::new(),
+            footprint: None,
             handle,
         }
     }
@@ -112,6 +120,7 @@ impl WriteTransaction {
             let record = catalog::make(&mut work.pages)?;
             let open = OpenTree::new(name, record, 0);
             work.redo.enter(&open.name);
+            work.redo.created_tree(name);
             catalog::put(&mut work.pages, name, record)?;
             work.add(open);
             Ok(())
