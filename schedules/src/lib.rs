@@ -28,6 +28,8 @@ pub mod models;
 mod pins;
 #[path = "../../storage/src/place.rs"]
 mod place;
+#[path = "../../storage/src/prefetch.rs"]
+mod prefetch;
 #[path = "../../storage/src/publication.rs"]
 mod publication;
 mod sync;

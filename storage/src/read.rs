@@ -8,6 +8,7 @@
 use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
 use crate::place::Place;
 use crate::planted::Bug;
+use crate::prefetch::Hint;
 use crate::store::Store;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::table_page::DiskEntry;
@@ -108,7 +109,11 @@ impl Store {
 
     /// Checks a version in the medium against its table entry.
     pub(crate) fn check_version(&self, id: PageId, birth: Timestamp, place: Place, crc: u32) -> Result<()> {
-        let slot = self.run_of(place).map(|run| run.start);
+        let run = self.run_of(place);
+        if let (Some(run), Some(medium)) = (run, self.medium.as_deref()) {
+            medium.will_need(run.offset(), run.bytes());
+        }
+        let slot = run.map(|run| run.start);
         // SAFETY: the caller keeps the version retained; its place was checked to lie in the medium.
         let bytes = unsafe { place.bytes() };
         let damaged = |what: String| Err(Error::damaged_page(id, slot, what));
@@ -204,6 +209,12 @@ impl Pin {
         if let Some(entry) = self.store.table.entry(id) {
             entry.load().0.prefetch();
         }
+    }
+
+    /// Where the newest version of a page begins, to ask for more of it; most likely it is the one that this pin sees.
+    #[inline]
+    pub fn hint(&self, id: PageId) -> Hint {
+        self.store.table.entry(id).map_or(Hint::NONE, |entry| Hint::at(entry.load().0.address()))
     }
 }
 
