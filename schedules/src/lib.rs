@@ -32,6 +32,8 @@ mod place;
 mod prefetch;
 #[path = "../../storage/src/publication.rs"]
 mod publication;
+#[path = "../../storage/src/sharers.rs"]
+mod sharers;
 mod sync;
 #[path = "../../storage/src/table.rs"]
 mod table;
