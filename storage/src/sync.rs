@@ -51,7 +51,7 @@ mod real {
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
     pub(crate) const HISTORY_SHARDS: usize = 2;
-    pub(crate) const TURN_LOOKS: usize = 0;
+    pub(crate) const TURN_LOOKS: usize = 1;
 
     pub(crate) fn fence_after_exchange() {
         fence(Ordering::SeqCst);
