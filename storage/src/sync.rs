@@ -8,7 +8,7 @@
 #[cfg(not(pentimento_schedules))]
 mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Arc, OnceLock};
     pub(crate) use std::thread;
     pub(crate) use std::thread_local;
@@ -44,14 +44,14 @@ mod real {
 #[cfg(pentimento_schedules)]
 mod real {
     pub(crate) use pentimento_schedules_sync::{
-        Arc, AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
+        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
         thread_local,
     };
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
     pub(crate) const HISTORY_SHARDS: usize = 2;
-    pub(crate) const TURN_LOOKS: usize = 0;
+    pub(crate) const TURN_LOOKS: usize = 1;
 
     pub(crate) fn fence_after_exchange() {
         fence(Ordering::SeqCst);

@@ -183,6 +183,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri does not map files")]
     fn addresses_stay_while_the_file_grows() {
         let (_dir, medium) = medium();
         assert_eq!(medium.address(0, 1), None, "nothing can be addressed past the end");
