@@ -26,6 +26,7 @@ mod open;
 mod pins;
 mod place;
 mod planted;
+mod prefetch;
 mod publication;
 mod read;
 mod reclaim;
@@ -50,6 +51,7 @@ pub use pins::{ReaderId, ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
 #[doc(hidden)]
 pub use planted::Bug;
+pub use prefetch::{CACHE_LINE, Hint, prefetch, prefetch_line};
 pub use read::Pin;
 pub use reclaim::Progress;
 pub use stats::{Held, Stats};

@@ -8,6 +8,7 @@
 use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
 use crate::place::Place;
 use crate::planted::Bug;
+use crate::prefetch::Hint;
 use crate::store::Store;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::table_page::DiskEntry;
@@ -204,6 +205,12 @@ impl Pin {
         if let Some(entry) = self.store.table.entry(id) {
             entry.load().0.prefetch();
         }
+    }
+
+    /// Where the newest version of a page begins, to ask for more of it; most likely it is the one that this pin sees.
+    #[inline]
+    pub fn hint(&self, id: PageId) -> Hint {
+        self.store.table.entry(id).map_or(Hint::NONE, |entry| Hint::at(entry.load().0.address()))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::database::Shared;
 use crate::journal::Room;
 use crate::optimistic::Footprint;
 use crate::redo::Redo;
+use crate::work::Work;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog};
 use std::sync::atomic::Ordering;
@@ -31,14 +32,13 @@ impl WriteTransaction {
     /// [`Error::Incomplete`] if an earlier operation failed, [`Error::DiskFull`]: nothing is committed then. [`Error::OutcomeUnknown`] if
     /// the disk failed.
     pub fn commit(mut self) -> Result<Timestamp> {
-        self.check_complete()?;
-        self.finish_operations()?;
         let shared = self.handle.shared.clone();
-        if self.pages.0.touched() == 0 {
+        let work = self.complete_work()?;
+        if work.pages.0.touched() == 0 {
             return self.commit_nothing(&shared);
         }
         let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
-        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut self.pages, DOOMED_PER_COMMIT)?;
+        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut work.pages, DOOMED_PER_COMMIT)?;
         // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
         shared.has_doomed.store(has_doomed, Ordering::Relaxed);
         let result = self.install(&shared);
@@ -59,17 +59,17 @@ impl WriteTransaction {
     fn install(self, shared: &Shared) -> Result<Timestamp> {
         // Under the turn: the store may have failed since the transaction began.
         shared.store.check_writable()?;
+        let at = self.base().next();
+        let WriteTransaction { work, durability, handle, footprint, .. } = self;
+        let Work { pages, redo, .. } = work.into_inner();
         let Some(journal) = shared.journal.get() else {
-            let WriteTransaction { pages, durability, handle, redo, footprint, .. } = self;
             let note = |at| shared.note_footprint(at, footprint, &redo);
             let at = pages.0.install_noting(durability == Durability::Sync, note);
             shared.after_unjournaled(at, durability)?;
             drop(handle);
             return Ok(at);
         };
-        let at = self.base().next();
-        let Some(body) = self.redo.body() else {
-            let WriteTransaction { pages, handle, redo, footprint, .. } = self;
+        let Some(body) = redo.body() else {
             let at = pages.0.install_durably_noting(|at| shared.note_footprint(at, footprint, &redo))?;
             journal.checkpoint_is_durable(at);
             drop(handle);
@@ -82,7 +82,6 @@ impl WriteTransaction {
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
         journal.append(at, body).map_err(unknown(at))?;
-        let WriteTransaction { pages, durability, handle, redo, footprint, .. } = self;
         let note = |at| shared.note_footprint(at, footprint, &redo);
         let at = pages.0.install_noting(durability == Durability::Sync, note);
         shared.after_journaled(at, durability)?;

@@ -301,7 +301,7 @@ impl Database {
             while !catalog::doomed(&self.snapshot()?)?.is_empty() {
                 let mut txn = self.begin_write()?;
                 txn.set_durability(Durability::None)?;
-                catalog::dismantle_doomed(txn.pages_mut(), 4096)?;
+                catalog::dismantle_doomed(txn.pages_mut()?, 4096)?;
                 let at = txn.commit()?;
                 if self.store().published() < at {
                     // It stands behind a commit that is still becoming durable.

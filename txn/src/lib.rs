@@ -7,6 +7,7 @@ mod catalog;
 mod check;
 mod commit;
 mod database;
+mod deferred;
 mod durability;
 mod error;
 mod hot;
@@ -15,10 +16,12 @@ mod old_readers;
 mod optimistic;
 mod owned;
 mod pages;
+mod pending;
 mod recovery;
 mod redo;
 mod snapshot;
 mod tree_mut;
+mod work;
 mod write;
 
 const _: () = {

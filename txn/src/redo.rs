@@ -12,8 +12,8 @@
 //!
 //! Names, keys and values are a length (LEB128) followed by bytes. Operations are *logical*: replaying them makes the same entries, on whatever pages.
 //!
-//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; bytes
-//! from a journal give an error, never a panic, when they are not operations.
+//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; an insert
+//! that waits to be applied can be read back, gathered or not, until it is; bytes from a journal give an error, never a panic, when they are not operations.
 
 use crate::pages::TxnPages;
 use crate::write::WriteTransaction;
@@ -51,9 +51,11 @@ struct Reserved {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     bytes: Vec<u8>,
-    /// 0: nothing is gathered.
+    /// 0: nothing is gathered. What is in `bytes` then, or when it is too long, are inserts that wait to be applied.
     limit: usize,
     is_too_long: bool,
+    /// Inserts in `bytes` wait to be applied.
+    has_pending: bool,
     tree: Option<String>,
     reserved: Option<Reserved>,
     /// Trees that were entered, dropped or renamed, and those that were made, whatever was rolled back or not gathered since.
@@ -98,6 +100,11 @@ impl Redo {
         self.created.insert(name.to_owned());
     }
 
+    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
     fn is_off(&self) -> bool {
         self.limit == 0 || self.is_too_long
     }
@@ -109,7 +116,9 @@ impl Redo {
         let len: usize = 1 + fields.iter().map(|field| 10 + field.len()).sum::<usize>();
         if self.bytes.len() + len > self.limit {
             self.is_too_long = true;
-            self.bytes = Vec::new();
+            if !self.has_pending {
+                self.bytes = Vec::new();
+            }
             return;
         }
         self.bytes.push(kind);
@@ -117,6 +126,57 @@ impl Redo {
             put_len(&mut self.bytes, field.len());
             self.bytes.extend_from_slice(field);
         }
+    }
+
+    /// An insert that waits to be applied: it can be read back from where it begins, which is told, until [`applied`](Redo::applied).
+    #[inline]
+    pub fn insert_pending(&mut self, key: &[u8], value: &[u8]) -> u32 {
+        let at = self.bytes.len();
+        self.has_pending = true;
+        if !self.is_off() && at + 21 + key.len() + value.len() > self.limit {
+            // Those before it may be waiting as well.
+            self.is_too_long = true;
+        }
+        self.bytes.push(INSERT);
+        put_len(&mut self.bytes, key.len());
+        self.bytes.extend_from_slice(key);
+        put_len(&mut self.bytes, value.len());
+        self.bytes.extend_from_slice(value);
+        at as u32
+    }
+
+    /// The key and the value of the insert that begins at `at`.
+    #[inline]
+    pub fn insert_at(&self, at: u32) -> (&[u8], &[u8]) {
+        let mut reader = Reader { bytes: &self.bytes[at as usize + 1..] };
+        let fields = reader.field().and_then(|key| Ok((key, reader.field()?)));
+        fields.expect("an insert that waits was written here")
+    }
+
+    /// The bytes of the operation that begins at `at`, which are `len`.
+    #[inline]
+    pub fn bytes_at(&self, at: u32, len: u32) -> &[u8] {
+        &self.bytes[at as usize..][..len as usize]
+    }
+
+    /// How many bytes the operations have.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// No insert is waiting any more.
+    pub fn applied(&mut self) {
+        self.has_pending = false;
+        if self.is_off() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Whether a value is being built in place.
+    #[inline]
+    pub fn has_reserved(&self) -> bool {
+        self.reserved.is_some()
     }
 
     /// The operations that follow are on this tree.
@@ -188,6 +248,7 @@ impl Redo {
 
     pub fn go_back(&mut self, mark: &Mark) {
         self.reserved = None;
+        self.has_pending = false;
         // What was too long stays too long: the operations before the mark are gone too.
         self.bytes.truncate(mark.len);
         self.tree.clone_from(&mark.tree);
@@ -212,12 +273,14 @@ fn damaged(what: &str) -> Error {
 }
 
 impl<'b> Reader<'b> {
+    #[inline]
     fn byte(&mut self) -> Result<u8> {
         let (&first, rest) = self.bytes.split_first().ok_or_else(|| damaged("it ends within an operation"))?;
         self.bytes = rest;
         Ok(first)
     }
 
+    #[inline]
     fn field(&mut self) -> Result<&'b [u8]> {
         let mut len = 0usize;
         for shift in (0..).step_by(7) {

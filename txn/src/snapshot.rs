@@ -8,7 +8,7 @@ use crate::owned::OwnedRange;
 use crate::{Error, Key, KeyBounds, Result, Timestamp};
 use bytes::Bytes;
 use pentimento_btree::{self as btree, ReadPages};
-use pentimento_storage::{PageId, Pin};
+use pentimento_storage::{Hint, PageId, Pin};
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,6 +107,11 @@ impl ReadPages for Snapshot {
     #[inline(always)]
     fn prefetch(&self, id: PageId) {
         self.pin.prefetch(id);
+    }
+
+    #[inline]
+    fn hint(&self, id: PageId) -> Hint {
+        self.pin.hint(id)
     }
 }
 
