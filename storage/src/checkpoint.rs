@@ -24,7 +24,7 @@ use crate::read::Pin;
 use crate::run_writer::RunWriter;
 use crate::slots::CUT_SLOTS;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering, fence};
+use crate::sync::{Arc, Ordering};
 use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
 use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
 use crate::table_update::TableUpdate;
@@ -437,7 +437,6 @@ impl Checkpoint {
             });
         }
         drop(self.pin.take());
-        fence(Ordering::SeqCst);
         let retired = std::mem::take(&mut self.settling).into_iter().map(|settling| {
             let Settling { id, birth, frame, .. } = settling;
             let is_newest = store.table.entry(id).is_some_and(|entry| entry.load().1 == birth);

@@ -63,7 +63,7 @@ impl WriteSet {
         }
         for (id, private) in pages {
             if planted {
-                std::thread::sleep(std::time::Duration::from_micros(200));
+                crate::sync::thread::sleep(std::time::Duration::from_micros(200));
             }
             store.install_page(id, private, at, &mut superseded, &mut freed);
         }

@@ -1,15 +1,16 @@
 //! Who reads at which timestamp: registration without a lock.
 //!
 //! Promises:
-//! 1. Registering stores the pin, fences, and reads `published` again; if it moved, it starts over. So a reclaim pass that read `published`
-//!    before it looked either sees the registration, or the registration's pin is not older than what the pass judges.
+//! 1. Registering stores the pin, fences, and reads `published` again; if it moved, it starts over. A reclaim pass reads `published`, fences, and looks.
+//!    So it either sees the registration, or the registration's pin is not older than what the pass judges. The two fences order all that; what
+//!    is stored and loaded around them may be relaxed, but for one: who finds a pin gone has acquired the end of its reading.
 //! 2. A pin never moves from one place to another: what shares a pin (clones, owned iterators, `Bytes`) shares the registration.
 //! 3. A scan sees each registration that was there before it began and has not gone.
 //! 4. The array grows with the readers and never shrinks; releasing is one store.
 
 use crate::Timestamp;
 use crate::buckets::Buckets;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, PROBES, fence, thread_local};
 use std::cell::Cell;
 use std::time::Instant;
 
@@ -71,9 +72,6 @@ pub struct ReaderInfo {
     pub is_asked_to_stop: bool,
 }
 
-/// How many taken slots in a row make the array grow.
-const PROBES: usize = 64;
-
 thread_local! {
     /// Where this thread registered last: most likely free again.
     static HINT: Cell<usize> = const { Cell::new(0) };
@@ -100,22 +98,24 @@ impl Registry {
     /// Registers at whatever `published` is, and returns the slot and the pin.
     #[inline]
     pub fn register_newest(&self, published: &AtomicU64) -> (usize, Timestamp) {
-        let mut pin = published.load(Ordering::SeqCst);
+        // A guess, which the look after the fence confirms. Whatever is returned was loaded before a fence, which so acquires what it stands for.
+        let mut pin = published.load(Ordering::Relaxed);
         let index = self.claim(pin);
         let slot = self.slots.get(index).expect("claimed slots exist");
         loop {
             fence(Ordering::SeqCst);
-            let now = published.load(Ordering::SeqCst);
+            let now = published.load(Ordering::Relaxed);
             if now == pin {
                 slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
                 return (index, Timestamp(pin));
             }
             pin = now;
-            slot.pin.store(pin + 1, Ordering::SeqCst);
+            slot.pin.store(pin + 1, Ordering::Relaxed);
         }
     }
 
-    /// Registers at a timestamp that the caller keeps readable by other means until this returns.
+    /// Registers at a timestamp that the caller keeps readable by other means until this returns. The fence is for frames that a checkpoint settles: what it
+    /// frees then, registrations alone keep.
     pub fn register_at(&self, at: Timestamp, kind: ReaderKind) -> usize {
         let index = self.claim(at.0);
         fence(Ordering::SeqCst);
@@ -127,22 +127,23 @@ impl Registry {
 
     /// Takes a free slot near the thread's last one and stores the pin there.
     fn claim(&self, pin: u64) -> usize {
-        let mut start = HINT.get();
+        let mut start = HINT.with(Cell::get);
         loop {
+            // Acquired with the buckets: the hint may be of a larger registry.
             let len = self.len.load(Ordering::Acquire);
             for probe in 0..PROBES {
                 let index = (start + probe) % len;
                 let slot = self.slots.get(index).expect("slots below the length exist");
                 if slot.pin.load(Ordering::Relaxed) == 0
-                    && slot.pin.compare_exchange(0, pin + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+                    && slot.pin.compare_exchange(0, pin + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                 {
-                    HINT.set(index);
+                    HINT.with(|hint| hint.set(index));
                     return index;
                 }
             }
             // As many as that in a row are taken: grow rather than search on.
             self.slots.grow_to(len + PROBES - 1);
-            let _ = self.len.compare_exchange(len, len + PROBES, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.len.compare_exchange(len, len + PROBES, Ordering::Release, Ordering::Relaxed);
             start = len;
         }
     }
@@ -167,7 +168,7 @@ impl Registry {
             slot.asked.store(0, Ordering::Relaxed);
         }
         slot.pin.store(0, Ordering::Release);
-        HINT.set(index);
+        HINT.with(|hint| hint.set(index));
     }
 
     /// Asks a reader to stop, if it is still there.
@@ -187,8 +188,8 @@ impl Registry {
     /// Every pin, in no order, repeated where shared. The caller read `published` before.
     pub fn scan(&self, pins: &mut Vec<Timestamp>) {
         fence(Ordering::SeqCst);
-        for index in 0..self.len.load(Ordering::Acquire) {
-            let pin = self.slots.get(index).map_or(0, |slot| slot.pin.load(Ordering::SeqCst));
+        for index in 0..self.len.load(Ordering::Relaxed) {
+            let pin = self.slots.get(index).map_or(0, |slot| slot.pin.load(Ordering::Acquire));
             if pin != 0 {
                 pins.push(Timestamp(pin - 1));
             }
@@ -198,10 +199,10 @@ impl Registry {
     /// Every registration with what is known of it.
     pub fn readers(&self) -> Vec<ReaderInfo> {
         let now = self.now_ms();
-        (0..self.len.load(Ordering::Acquire))
+        (0..self.len.load(Ordering::Relaxed))
             .filter_map(|index| {
                 let slot = self.slots.get(index)?;
-                let pin = slot.pin.load(Ordering::SeqCst).checked_sub(1)?;
+                let pin = slot.pin.load(Ordering::Relaxed).checked_sub(1)?;
                 let note = slot.note.lock().clone();
                 let since_ms = slot.since_ms.load(Ordering::Relaxed);
                 Some(ReaderInfo {

@@ -109,7 +109,11 @@ impl Store {
 
     /// Checks a version in the medium against its table entry.
     pub(crate) fn check_version(&self, id: PageId, birth: Timestamp, place: Place, crc: u32) -> Result<()> {
-        let slot = self.run_of(place).map(|run| run.start);
+        let run = self.run_of(place);
+        if let (Some(run), Some(medium)) = (run, self.medium.as_deref()) {
+            medium.will_need(run.offset(), run.bytes());
+        }
+        let slot = run.map(|run| run.start);
         // SAFETY: the caller keeps the version retained; its place was checked to lie in the medium.
         let bytes = unsafe { place.bytes() };
         let damaged = |what: String| Err(Error::damaged_page(id, slot, what));

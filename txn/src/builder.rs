@@ -37,6 +37,7 @@ pub struct Builder {
     durability: Durability,
     segment_bytes: u64,
     checkpoint_interval: Duration,
+    read_ahead: bool,
     conflict_memory: usize,
     old_readers: Option<Hook>,
 }
@@ -48,6 +49,7 @@ impl Default for Builder {
             durability: Durability::default(),
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
+            read_ahead: true,
             conflict_memory: optimistic::DEFAULT_LIMIT,
             old_readers: None,
         }
@@ -96,6 +98,13 @@ impl Builder {
     /// After how long at most what was committed is in the data file itself, so that opening after a crash is quick. 30 seconds by default.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Builder {
         self.checkpoint_interval = interval;
+        self
+    }
+
+    /// Whether the system may read more of the file than is asked for, on by default: it makes scans and warming up fast. Switch it off when the
+    /// store is much larger than the memory and is read here and there: then what is read ahead only drives out what is needed.
+    pub fn read_ahead(mut self, yes: bool) -> Builder {
+        self.read_ahead = yes;
         self
     }
 
@@ -180,7 +189,7 @@ impl Builder {
         let is_blank = is_blank(&file).map_err(io_error("read"))?;
         // The journal lies beside the file itself, whatever name it was opened by and whatever folder the process goes to later.
         let path = &path.canonicalize().map_err(io_error("resolve the path"))?;
-        let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
+        let medium = FileMedium::with_read_ahead(file, path, self.read_ahead).map_err(io_error("map"))?;
         let logs = FileLogs::beside(path, read_only);
         let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
         if is_blank {

@@ -15,11 +15,10 @@ use crate::database::Shared;
 use crate::journal::Room;
 use crate::optimistic::Footprint;
 use crate::redo::Redo;
+use crate::sync::{Instant, Ordering};
 use crate::work::Work;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// How many pages of dropped trees a commit gives back.
 const DOOMED_PER_COMMIT: usize = 128;
@@ -60,7 +59,7 @@ impl WriteTransaction {
         // Under the turn: the store may have failed since the transaction began.
         shared.store.check_writable()?;
         let at = self.base().next();
-        let WriteTransaction { work, durability, handle, footprint, .. } = self;
+        let WriteTransaction { work, durability, footprint, handle, .. } = self;
         let Work { pages, redo, .. } = work.into_inner();
         let Some(journal) = shared.journal.get() else {
             let note = |at| shared.note_footprint(at, footprint, &redo);

@@ -8,14 +8,13 @@ use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
 use crate::snapshot::Snapshot;
+use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, ReaderId, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the background thread and the handles share.
 pub(crate) struct Shared {

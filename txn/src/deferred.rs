@@ -3,7 +3,7 @@
 //! Promises: whoever reads through a shared reference sees the value with its work done, done once, whoever comes first; whoever has the
 //! value for himself may add to the work without doing it. While nothing waits, reading costs a load and a branch.
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use std::sync::OnceLock;
 
 /// A value that is either as its readers want it, or has work waiting.
@@ -57,8 +57,8 @@ impl<T> Deferred<T> {
     }
 
     /// The value, whether work is waiting or not.
-    pub fn into_inner(self) -> T {
-        *self.done.into_inner().or_else(|| self.waiting.into_inner()).expect(IN_ONE_OF_TWO)
+    pub fn into_inner(mut self) -> T {
+        *self.done.take().or_else(|| self.waiting.get_mut().take()).expect(IN_ONE_OF_TWO)
     }
 }
 

@@ -20,6 +20,7 @@ mod pending;
 mod recovery;
 mod redo;
 mod snapshot;
+mod sync;
 mod tree_mut;
 mod work;
 mod write;

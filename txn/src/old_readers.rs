@@ -4,7 +4,7 @@
 //! is not called again.
 
 use crate::Held;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use pentimento_storage::{ReaderId, ReaderKind, Store};
 use std::collections::HashSet;
 use std::fmt;

@@ -74,6 +74,11 @@ impl Redo {
         (!self.is_too_long).then_some(&self.bytes)
     }
 
+    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
     /// Whether the operations are gathered at all, so that an empty body means that there are none.
     pub fn is_gathered(&self) -> bool {
         self.limit > 0
@@ -98,11 +103,6 @@ impl Redo {
     /// A tree was made. Its being entered says so in the record.
     pub fn created_tree(&mut self, name: &str) {
         self.created.insert(name.to_owned());
-    }
-
-    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
-    pub fn is_too_long(&self) -> bool {
-        self.is_too_long
     }
 
     fn is_off(&self) -> bool {

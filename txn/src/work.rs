@@ -8,7 +8,7 @@ use crate::pages::TxnPages;
 use crate::pending::Pending;
 use crate::redo::Redo;
 use crate::{Error, Result};
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use pentimento_btree as btree;
 use std::sync::Arc;
 

@@ -9,14 +9,13 @@ use crate::deferred::Deferred;
 use crate::optimistic::Footprint;
 use crate::pages::TxnPages;
 use crate::redo::Mark;
+use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::work::{OpenTree, Work};
 use crate::{Durability, Error, Result, Timestamp};
 use pentimento_btree as btree;
 use pentimento_storage as storage;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// How many pages of a dropped tree are given back with the drop itself; larger trees are given back by later commits.
 const DROP_AT_ONCE: usize = 256;

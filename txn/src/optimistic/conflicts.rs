@@ -7,11 +7,9 @@
 
 use super::claims::{Claims, Clash};
 use super::footprint::Footprint;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Count, Mutex, Ordering};
 use crate::{Error, Result, Timestamp};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// How much memory footprints may take unless the builder says otherwise.
 pub(crate) const DEFAULT_LIMIT: usize = 64 << 20;
@@ -119,16 +117,16 @@ pub struct ConcurrencyStats {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub begun: AtomicU64,
-    pub commits: AtomicU64,
-    pub conflicts: AtomicU64,
-    pub retries: AtomicU64,
-    pub turns_held: AtomicU64,
-    pub folded: AtomicU64,
+    pub begun: Count,
+    pub commits: Count,
+    pub conflicts: Count,
+    pub retries: Count,
+    pub turns_held: Count,
+    pub folded: Count,
 }
 
 impl Counters {
-    pub fn count(counter: &AtomicU64) {
+    pub fn count(counter: &Count) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -232,7 +230,7 @@ impl Conflicts {
     }
 
     pub fn stats(&self) -> ConcurrencyStats {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let load = |counter: &Count| counter.load(Ordering::Relaxed);
         let state = self.state.lock();
         ConcurrencyStats {
             running: state.bases.values().sum::<usize>() as u64,

@@ -6,6 +6,7 @@
 
 use super::conflicts::Counters;
 use super::transaction::{ConcurrentTransaction, Isolation};
+use crate::sync::thread;
 use crate::{Database, Durability, Error, Result, Timestamp};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -133,7 +134,7 @@ impl RetryPolicy {
         // The standard library's hashers are seeded at random: good enough to keep threads apart.
         let part = RandomState::new().hash_one(retries) as u32;
         let wait = longest.mul_f64(f64::from(part) / f64::from(u32::MAX));
-        if wait < YIELD_BELOW { std::thread::yield_now() } else { std::thread::sleep(wait) }
+        if wait < YIELD_BELOW { thread::yield_now() } else { thread::sleep(wait) }
     }
 }
 

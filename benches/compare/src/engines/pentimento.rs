@@ -1,5 +1,5 @@
 //! Pentimento, with the defaults that a user gets: `Database::open`, nothing else. Only where the memory is limited for all is it told so, by
-//! `Builder::memory_limits` and `Builder::spill_limit`.
+//! `Builder::memory_limits`, `Builder::spill_limit` and `Builder::read_ahead` (whose docs recommend it for data larger than memory).
 
 use crate::engine::{Durability, Engine, Kind, Reader, Setup, View};
 use anyhow::Result;
@@ -30,7 +30,7 @@ impl Engine for Pentimento {
         let path = dir.join("store.pent");
         let db = if setup.is_tight {
             let part = usize::try_from(setup.memory / 16)?;
-            Database::builder().memory_limits(part, 2 * part).spill_limit(2 * part).open(path)?
+            Database::builder().memory_limits(part, 2 * part).spill_limit(2 * part).read_ahead(false).open(path)?
         } else {
             Database::open(path)?
         };
