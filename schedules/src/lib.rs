@@ -30,6 +30,8 @@ mod pins;
 mod place;
 #[path = "../../storage/src/prefetch.rs"]
 mod prefetch;
+#[path = "../../storage/src/sharers.rs"]
+mod sharers;
 #[path = "../../storage/src/publication.rs"]
 mod publication;
 mod sync;

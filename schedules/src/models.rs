@@ -110,7 +110,7 @@ impl Small {
     fn pin_and_read(&self) -> u64 {
         let (slot, pin) = self.registry.register_newest(self.clock.published_cell());
         assert_eq!(self.read(self.locate(pin)), pin.0, "what a pin sees");
-        self.registry.release(slot, false);
+        self.registry.release(slot);
         pin.0
     }
 
@@ -147,7 +147,7 @@ impl Small {
         let (from, to) = (Place::immediate(1), Place::immediate(SLOTS));
         self.table.entry(PAGE).expect("the page is there").replace_place(from, to);
         self.history.replace_place(PAGE, Timestamp(1), |_| to);
-        self.registry.release(registration, true);
+        self.registry.release(registration);
         let is_newest = self.table.entry(PAGE).expect("the page is there").load().1 == Timestamp(1);
         let end = match self.history.get(PAGE, Timestamp(1)) {
             Some(version) => version.end,
@@ -221,7 +221,7 @@ fn a_writer_beside_settling() {
         let base = small.clock.installed();
         let slot = small.registry.register_at(base, ReaderKind::Writer);
         assert_eq!(small.read(small.locate(base)), base.0, "what a writer sees");
-        small.registry.release(slot, true);
+        small.registry.release(slot);
     });
     small.settle(registration);
     writer.join().expect("the writer's end");
@@ -234,7 +234,7 @@ fn readers_of_what_is_installed() {
         let mut slot = None;
         let base = small.clock.pin_installed(|at| slot = Some(small.registry.register_at(at, ReaderKind::Snapshot)));
         assert_eq!(small.read(small.locate(base)), base.0, "what the newest is");
-        slot.into_iter().for_each(|slot| small.registry.release(slot, false));
+        slot.into_iter().for_each(|slot| small.registry.release(slot));
     });
     let old = small.commit(2);
     small.reclaim(old);
@@ -280,7 +280,7 @@ fn registrations_that_grow() {
     assert_eq!(slots.len(), 3, "a registration has one holder");
     assert_eq!(small.look(), [Timestamp(1); 3], "all are seen");
     assert_eq!(small.registry.readers().len(), 3, "statistics show all");
-    slots.into_iter().for_each(|slot| small.registry.release(slot, false));
+    slots.into_iter().for_each(|slot| small.registry.release(slot));
     assert!(small.look().is_empty(), "all have gone");
 }
 
@@ -296,7 +296,7 @@ fn collecting() {
             assert!(small.table.stamp_of(PageTable::stretch_of(PAGE)) >= at, "what changed is looked through");
         }
         assert_eq!(small.read(small.locate(at)), at.0);
-        registration.into_iter().for_each(|slot| small.registry.release(slot, true));
+        registration.into_iter().for_each(|slot| small.registry.release(slot));
     });
     let old = small.commit(2);
     small.reclaim(old);

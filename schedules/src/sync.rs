@@ -34,6 +34,20 @@ pub(crate) fn fence(wanted: Ordering) {
     }
 }
 
+/// What is a full fence by itself on some processors is one that is asked for here.
+#[track_caller]
+pub(crate) fn fence_after_exchange() {
+    fence(Ordering::SeqCst);
+}
+
+/// Nothing of a model depends on the time.
+pub(crate) fn coarse_ms() -> u64 {
+    0
+}
+
+/// A note about something that is changed by one at a time.
+pub(crate) type Flag = std::sync::atomic::AtomicBool;
+
 /// The ordering of an access that is not a fence.
 #[track_caller]
 fn of(access: Access, wanted: Ordering) -> Ordering {
@@ -72,6 +86,11 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 self.0.compare_exchange(from, to, of(Access::Exchange, success), failure)
+            }
+
+            pub fn swap(&self, value: $value, ordering: Ordering) -> $value {
+                assert_eq!(ordering, Ordering::Relaxed, "there is nothing weaker to try");
+                self.0.swap(value, ordering)
             }
 
             #[track_caller]

@@ -31,6 +31,7 @@ mod publication;
 mod read;
 mod reclaim;
 mod run_writer;
+mod sharers;
 mod slots;
 mod stats;
 mod store;

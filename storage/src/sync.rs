@@ -20,6 +20,25 @@ mod real {
     pub(crate) const PROBES: usize = 64;
     /// Parts of the history, each under a lock of its own.
     pub(crate) const HISTORY_SHARDS: usize = 64;
+    /// How often somebody looks for the writer's turn before he goes to sleep.
+    pub(crate) const TURN_LOOKS: usize = 32;
+
+    /// A sequentially consistent fence right behind a read-modify-write. On x86-64 each of these is a full fence in itself ("locked instructions
+    /// have a total order", and loads and stores are not reordered with them: Intel SDM 3A 9.2.3, AMD APM 2 7.4.2), so only the compiler must be kept from reordering.
+    #[inline(always)]
+    pub(crate) fn fence_after_exchange() {
+        if cfg!(target_arch = "x86_64") {
+            std::sync::atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Milliseconds since some moment, for people: cheap to ask, and a few milliseconds late.
+    pub(crate) fn coarse_ms() -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    }
 }
 
 #[cfg(pentimento_schedules)]
@@ -32,6 +51,15 @@ mod real {
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
     pub(crate) const HISTORY_SHARDS: usize = 2;
+    pub(crate) const TURN_LOOKS: usize = 0;
+
+    pub(crate) fn fence_after_exchange() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn coarse_ms() -> u64 {
+        0
+    }
 }
 
 pub(crate) use real::*;

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use pentimento_btree::{self as btree, ReadPages};
 use pentimento_storage::{Hint, PageId, Pin};
 use std::fmt;
-use std::sync::Arc;
 
 /// A read-only view of the whole store at one moment.
 ///
@@ -19,12 +18,12 @@ use std::sync::Arc;
 /// can tell who holds what.
 #[derive(Clone)]
 pub struct Snapshot {
-    pin: Arc<Pin>,
+    pin: Pin,
 }
 
 impl Snapshot {
     pub(crate) fn new(pin: Pin) -> Snapshot {
-        Snapshot { pin: Arc::new(pin) }
+        Snapshot { pin }
     }
 
     /// The newest commit that this snapshot sees.

@@ -1,7 +1,7 @@
 //! What a store takes on the disk.
 
 use crate::engine::Engine;
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -14,6 +14,21 @@ pub struct Usage {
     pub apparent: u64,
     /// Allocated blocks of the files that are no logs, in bytes.
     pub data: u64,
+}
+
+/// Refuses a folder whose files are in memory: syncs cost nothing there.
+///
+/// # Errors
+/// When it is one, or cannot be looked at.
+pub fn check_is_disk(dir: &Path) -> Result<()> {
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    let kind = rustix::fs::statfs(dir).with_context(|| format!("cannot look at {}", dir.display()))?.f_type;
+    ensure!(
+        kind as i64 != TMPFS_MAGIC,
+        "{} is in memory, where a sync costs nothing; name a folder on a disk with --dir",
+        dir.display()
+    );
+    Ok(())
 }
 
 /// Measures the folder of an engine. Files that go while it looks are left out.

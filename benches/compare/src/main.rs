@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use pentimento_compare::{cli::Cli, limit, report, results, runner, workloads};
+use pentimento_compare::{cli::Cli, disk, limit, report, results, runner, workloads};
 use std::path::Path;
 
 fn main() -> Result<()> {
@@ -22,6 +22,7 @@ fn main() -> Result<()> {
     }
     let plan = cli.plan()?;
     let base = cli.dir.clone().unwrap_or_else(|| ".".into());
+    disk::check_is_disk(&base)?;
     let dir = tempfile::Builder::new()
         .prefix("pentimento-compare-")
         .tempdir_in(&base)
@@ -30,6 +31,9 @@ fn main() -> Result<()> {
     let rows = results::rows(&samples);
     println!("{}", report::table::render(&rows));
     println!("{}", report::table::verdict(&rows));
+    if plan.entries < 1_000_000 {
+        println!("(the goals are meant for the full run: 1,000,000 entries)");
+    }
     if let Some(path) = &cli.json {
         write(path, &report::json::render(&plan, &rows, &samples)?)?;
     }

@@ -107,3 +107,54 @@ impl Row {
 pub fn rows(samples: &Samples) -> Vec<Row> {
     crate::workloads::metrics().filter_map(|metric| Row::new(metric, samples)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: &str, values: &[(Kind, &[f64])]) -> Row {
+        let metric = crate::workloads::metrics().find(|metric| metric.id == id).expect("a figure");
+        let samples = values.iter().map(|(kind, values)| ((metric.id, *kind), values.to_vec())).collect();
+        Row::new(metric, &samples).expect("samples")
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        let of = |samples: &[f64]| Summary::of(samples).expect("samples").median;
+        assert_eq!(of(&[3.0, 1.0, 100.0]), 3.0);
+        assert_eq!(of(&[4.0, 1.0, 2.0, 100.0]), 3.0);
+        assert!(Summary::of(&[]).is_none());
+    }
+
+    #[test]
+    fn a_time_is_held_against_the_peer_that_the_goal_names() {
+        let of = |ours| {
+            let row = row("get.view", &[(Kind::Pentimento, &[ours]), (Kind::Lmdb, &[100.0]), (Kind::Redb, &[50.0])]);
+            assert_eq!(row.best_peer, Some((Kind::Redb, ours / 50.0)));
+            row.verdict.expect("a goal")
+        };
+        assert!(of(45.0).passed);
+        assert!(!of(46.0).passed);
+    }
+
+    #[test]
+    fn of_a_rate_more_is_better() {
+        let of = |ours| row("held.updates", &[(Kind::Pentimento, &[ours]), (Kind::Fjall, &[100.0])]);
+        assert_eq!(of(200.0).best_peer, Some((Kind::Fjall, 0.5)));
+        assert!(of(100.0).verdict.expect("a goal").passed);
+        assert!(!of(99.0).verdict.expect("a goal").passed);
+    }
+
+    #[test]
+    fn without_the_peer_that_it_names_a_goal_is_not_judged() {
+        assert!(row("get.view", &[(Kind::Pentimento, &[1.0]), (Kind::Redb, &[50.0])]).verdict.is_none());
+        assert!(row("get.view", &[(Kind::Lmdb, &[1.0])]).verdict.is_none());
+    }
+
+    #[test]
+    fn every_goal_is_of_a_figure_that_exists() {
+        for (id, _) in crate::goals::GOALS {
+            assert!(crate::workloads::metrics().any(|metric| metric.id == *id), "{id}");
+        }
+    }
+}

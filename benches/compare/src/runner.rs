@@ -59,3 +59,55 @@ fn turns(plan: &Plan, entry: &Entry, round: usize) -> Vec<crate::engine::Kind> {
     }
     kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Kind;
+
+    fn plan(engines: &[Kind], only: &[&str]) -> Plan {
+        Plan {
+            entries: 2_000,
+            small_entries: 2_000,
+            rounds: 1,
+            engines: engines.to_vec(),
+            only: only.iter().map(|name| (*name).to_owned()).collect(),
+            quick: true,
+            memory: 1 << 30,
+        }
+    }
+
+    #[test]
+    fn each_round_another_engine_begins() {
+        let plan = plan(&[Kind::Fjall, Kind::Lmdb, Kind::Pentimento], &[]);
+        let of = |round| turns(&plan, &workloads::ALL[0], round);
+        assert_eq!(of(0), [Kind::Pentimento, Kind::Lmdb, Kind::Fjall]);
+        assert_eq!(of(1), [Kind::Lmdb, Kind::Fjall, Kind::Pentimento]);
+        assert_eq!(of(3), of(0));
+    }
+
+    /// Small, but with every check: all engines do all of these, and every figure has a sample. The workload with limited memory starts this program
+    /// itself, so it cannot run within a test.
+    #[test]
+    fn every_engine_does_every_workload() {
+        let mut engines = Kind::MAPS.to_vec();
+        engines.push(Kind::Rustdb);
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a folder");
+        let only = ["load", "get", "scan", "remove", "long", "held", "ycsb", "sum"];
+        let samples = run(&plan(&engines, &only), dir.path()).expect("a run");
+        for metric in workloads::metrics().filter(|metric| only.contains(&metric.workload())) {
+            for kind in Kind::MAPS {
+                // SQLite has its language for the sum, the maps have no language, and this engine has no compaction.
+                let is_absent = match metric.id {
+                    "sum.query" => kind != Kind::Sqlite,
+                    "sum.direct" => kind == Kind::Sqlite,
+                    "remove.compacted" => kind == Kind::Pentimento,
+                    _ => false,
+                };
+                let count = samples.get(&(metric.id, kind)).map_or(0, Vec::len);
+                assert_eq!(count, usize::from(!is_absent), "{} of {kind:?}", metric.id);
+            }
+        }
+        assert!(samples.contains_key(&("sum.query", Kind::Rustdb)));
+    }
+}

@@ -13,8 +13,6 @@ const PAGE: &str = include_str!("page.md");
 const REASONS: &[(&str, &str)] = &[
     ("load.sorted", "LMDB is told to append, so it searches for nothing, and it computes no checksums"),
     ("remove.after", "there is no compaction, and the file keeps what it had"),
-    ("memory.get", "the kernel reads ahead in the mapping, where LMDB tells it not to"),
-    ("memory.update", "the same: each page that is changed is read first"),
 ];
 
 /// The whole page. Plots are shown if the folder that they were drawn into is given, relative to the page.

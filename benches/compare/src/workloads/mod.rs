@@ -11,6 +11,8 @@ pub mod memory;
 mod remove;
 mod scan;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod ycsb;
 
 use crate::context::Context;

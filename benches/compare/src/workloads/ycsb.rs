@@ -5,6 +5,7 @@
 //! each thread does is drawn before the clock starts. Keys are random bytes, so that ranks are scattered over the tree without further scrambling.
 
 use super::Workload;
+use super::get::span;
 use crate::context::{Context, expect_equal};
 use crate::data::{Data, Key};
 use crate::engine::{Durability, Engine, Reader, View};
@@ -140,30 +141,31 @@ fn script(mix: &Mix, data: &Data, actions: usize, seed: u64) -> (Vec<Action>, us
 
 /// Both threads do what they are to do; tells the seconds until both are done, and all latencies in nanoseconds.
 fn play<E: Engine>(engine: &E, data: &Data, scripts: &[Vec<Action>; THREADS]) -> Result<(f64, Histogram<u64>)> {
-    let start = Barrier::new(THREADS + 1);
+    let start = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         let threads = scripts.each_ref().map(|script| {
             let start = &start;
             scope.spawn(move || {
                 let mut latencies = Histogram::<u64>::new(3)?;
                 start.wait();
-                let mut last = Instant::now();
+                let started = Instant::now();
+                let mut last = started;
                 for action in script {
                     act(engine, data, *action)?;
                     let now = Instant::now();
                     latencies.record((now - last).as_nanos() as u64)?;
                     last = now;
                 }
-                Ok::<_, anyhow::Error>(latencies)
+                Ok::<_, anyhow::Error>((latencies, (started, last)))
             })
         });
-        start.wait();
-        let started = Instant::now();
-        let mut all = Histogram::<u64>::new(3)?;
+        let (mut all, mut times) = (Histogram::<u64>::new(3)?, Vec::new());
         for thread in threads {
-            all.add(thread.join().map_err(|_| anyhow!("a thread of YCSB panicked"))??)?;
+            let (latencies, time) = thread.join().map_err(|_| anyhow!("a thread of YCSB panicked"))??;
+            all.add(latencies)?;
+            times.push(time);
         }
-        Ok((started.elapsed().as_secs_f64(), all))
+        Ok((span(&times), all))
     })
 }
 
