@@ -40,6 +40,7 @@ mod dismantle;
 mod edit;
 mod feed;
 mod insert;
+pub mod inspect;
 mod key;
 mod layout;
 mod loader;

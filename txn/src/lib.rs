@@ -9,6 +9,7 @@ mod commit;
 mod database;
 mod durability;
 mod error;
+pub mod inspect;
 mod journal;
 mod owned;
 mod pages;

@@ -23,13 +23,13 @@ use pentimento_storage::PageId;
 use std::ops::Bound;
 use std::sync::Arc;
 
-const TREE: u8 = 1;
-const INSERT: u8 = 2;
-const REMOVE: u8 = 3;
-const REMOVE_RANGE: u8 = 4;
-const CLEAR: u8 = 5;
-const DROP_TREE: u8 = 6;
-const RENAME_TREE: u8 = 7;
+pub(crate) const TREE: u8 = 1;
+pub(crate) const INSERT: u8 = 2;
+pub(crate) const REMOVE: u8 = 3;
+pub(crate) const REMOVE_RANGE: u8 = 4;
+pub(crate) const CLEAR: u8 = 5;
+pub(crate) const DROP_TREE: u8 = 6;
+pub(crate) const RENAME_TREE: u8 = 7;
 
 /// A place in the operations to go back to.
 #[derive(Clone, Debug)]
@@ -169,22 +169,22 @@ fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
 }
 
 /// Reads operations back.
-struct Reader<'b> {
-    bytes: &'b [u8],
+pub(crate) struct Reader<'b> {
+    pub bytes: &'b [u8],
 }
 
-fn damaged(what: &str) -> Error {
+pub(crate) fn damaged(what: &str) -> Error {
     Error::damaged("journal record", what)
 }
 
 impl<'b> Reader<'b> {
-    fn byte(&mut self) -> Result<u8> {
+    pub fn byte(&mut self) -> Result<u8> {
         let (&first, rest) = self.bytes.split_first().ok_or_else(|| damaged("it ends within an operation"))?;
         self.bytes = rest;
         Ok(first)
     }
 
-    fn field(&mut self) -> Result<&'b [u8]> {
+    pub fn field(&mut self) -> Result<&'b [u8]> {
         let mut len = 0usize;
         for shift in (0..).step_by(7) {
             let byte = self.byte()?;
@@ -201,11 +201,11 @@ impl<'b> Reader<'b> {
         Ok(field)
     }
 
-    fn name(&mut self) -> Result<&'b str> {
+    pub fn name(&mut self) -> Result<&'b str> {
         std::str::from_utf8(self.field()?).map_err(|_| damaged("a tree's name is not UTF-8"))
     }
 
-    fn bound(&mut self) -> Result<Bound<&'b [u8]>> {
+    pub fn bound(&mut self) -> Result<Bound<&'b [u8]>> {
         match self.byte()? {
             0 => Ok(Bound::Unbounded),
             1 => Ok(Bound::Included(self.field()?)),
