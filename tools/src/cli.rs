@@ -1,6 +1,6 @@
 //! The command line: which commands there are, and how each ends.
 
-use crate::commands::{check, copy, diff, dump, entries, info, journal, load, page, pages, path, stat, tree};
+use crate::commands::{check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, stat, top, tree};
 use crate::{Context, Interrupt, Result, demo};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -57,7 +57,10 @@ enum Command {
     Page(page::Args),
     Tree(tree::Args),
     Path(path::Args),
+    History(history::Args),
+    Map(map::Args),
     Journal(journal::Args),
+    Top(top::Args),
     Get(entries::GetArgs),
     Scan(entries::ScanArgs),
     Count(entries::CountArgs),
@@ -96,6 +99,9 @@ impl Command {
             Command::Page(args) => page::main(args, context),
             Command::Tree(args) => tree::main(args, context),
             Command::Path(args) => path::main(args, context),
+            Command::History(args) => history::main(args, context),
+            Command::Map(args) => map::main(args, context),
+            Command::Top(args) => top::main(args, context),
             Command::Journal(args) => journal::main(args, context),
             Command::Get(args) => entries::get(args, context),
             Command::Scan(args) => entries::scan(args, context),

@@ -135,6 +135,11 @@ impl Look {
         table
     }
 
+    /// Whether colours suit the output.
+    pub fn is_coloured(self) -> bool {
+        self.coloured
+    }
+
     /// How many columns a line may have: those of the terminal, or enough for a file.
     pub fn width(self) -> usize {
         let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());

@@ -35,6 +35,16 @@ fn a_closed_store() {
     assert_snapshot!("scan_back", show(&["scan", "app.pent", "notes", "--reverse", "--limit", "2"]));
     assert_snapshot!("count", show(&["count", "app.pent", "orders", "--prefix", "order-00"]));
     assert_snapshot!("dump", show(&["dump", "app.pent", "notes", "empty", "--format", "print"]).replace(r"\00", ""));
+    assert_snapshot!("history", show(&["history", "app.pent"]));
+    assert_snapshot!("history_of_page", show(&["history", "app.pent", "5"]));
+    assert_snapshot!("page_at", show(&["page", "app.pent", "5", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n"));
+    for by in ["use", "tree", "age", "fill"] {
+        assert_snapshot!(format!("map_{by}"), show(&["map", "app.pent", "--by", by]));
+    }
+    assert_snapshot!("map_svg", {
+        show(&["map", "app.pent", "--svg", "map.svg"]) + &std::fs::read_to_string(stores.path("map.svg")).unwrap()
+    });
+    assert_snapshot!("top", show(&["top", "app.pent"]));
     assert_snapshot!("no_such_tree", show(&["count", "app.pent", "customers"]));
     assert_snapshot!("no_such_page", show(&["page", "app.pent", "4000000"]));
     assert_eq!(std::fs::read(&store).unwrap(), before, "looking changes nothing");
@@ -80,7 +90,7 @@ fn the_help_of_every_command() {
     let folder = stores.path("nothing");
     assert_snapshot!("help", shown(&folder, &["--help"]));
     let commands = [
-        "info", "check", "stat", "pages", "page", "tree", "path", "journal", "get", "scan", "count", "diff", "dump", "load",
+        "info", "check", "stat", "pages", "page", "tree", "path", "history", "map", "journal", "top", "get", "scan", "count", "diff", "dump", "load",
         "copy",
     ];
     for command in commands {

@@ -150,6 +150,7 @@ fn make_checkpoints(shared: &Shared) {
                 Err(_) => {}
             },
         }
+        shared.sidecar.tick(shared);
         idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
     }
 }

@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
 use crate::journal::{Journal, JournalStats};
+use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub store: Arc<Store>,
     pub durability: Durability,
     pub background: Background,
+    pub sidecar: Sidecar,
     /// Set when the store has been recovered; never for a store in memory, or one without log files.
     pub journal: OnceLock<Journal>,
     /// After this long at most a commit is in the data file itself.
@@ -62,6 +64,7 @@ impl Handle {
         let shared = Arc::new(Shared {
             durability,
             background: Background::default(),
+            sidecar: Sidecar::default(),
             journal: OnceLock::new(),
             checkpoint_interval,
             // Cheap to find out at the first commit.
@@ -77,6 +80,7 @@ impl Handle {
         if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
             return Ok(());
         }
+        self.shared.sidecar.start(self.shared.store.path());
         Background::start(&self.shared)
     }
 
@@ -85,6 +89,7 @@ impl Handle {
             return Ok(());
         }
         self.shared.background.stop();
+        self.shared.sidecar.remove();
         match self.shared.store.check_writable() {
             Ok(()) => {}
             Err(storage::Error::ReadOnly) => return Ok(()),

@@ -9,6 +9,9 @@ use crate::journal::record;
 use crate::journal::segment::{self, SegmentHeader};
 use crate::redo::{self, Reader};
 use crate::{Result, Timestamp};
+
+pub use crate::sidecar::{Live, LivePin, live_path};
+
 use pentimento_storage::PageId;
 use std::ops::Bound;
 

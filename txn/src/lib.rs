@@ -15,6 +15,7 @@ mod owned;
 mod pages;
 mod recovery;
 mod redo;
+mod sidecar;
 mod snapshot;
 mod tree_mut;
 mod write;

@@ -108,7 +108,7 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
         trees: forest.trees.len() as u64,
         entries: forest.trees.iter().map(|tree| tree.entries).sum(),
         records: journal.files.iter().map(|file| file.records.len() as u64).sum(),
-        torn_tail: journal.files.iter().any(|file| file.tail == Tail::Torn),
+        torn_tail: journal.problems.is_empty() && journal.files.iter().any(|file| file.tail == Tail::Torn),
         moved: survey.moved,
         problems,
     })
@@ -127,6 +127,7 @@ fn text(report: &Report, look: Look) -> String {
     facts.row("journal records", count(report.records), tail);
     let verdict = match report.problems.len() {
         0 => "Nothing is wrong.".to_owned(),
+        1 => look.bad("A problem was found."),
         found => look.bad(&format!("{} problems were found.", count(found as u64))),
     };
     facts.finish() + "\n\n" + &verdict + "\n" + &problem_lines(&report.problems, look)

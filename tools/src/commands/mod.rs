@@ -5,14 +5,17 @@ pub mod copy;
 pub mod diff;
 pub mod dump;
 pub mod entries;
+pub mod history;
 pub mod info;
 pub mod journal;
 pub mod load;
+pub mod map;
 pub mod page;
 pub mod pages;
 pub mod path;
 pub mod repair;
 pub mod stat;
+pub mod top;
 pub mod tree;
 
 use crate::inspect::{Forest, Problem, StoreFile, Survey};

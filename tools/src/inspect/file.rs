@@ -68,6 +68,14 @@ impl StoreFile {
         Ok((metadata.dev(), metadata.ino()))
     }
 
+    /// The user who owns the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn owner(&self) -> Result<u32> {
+        Ok(self.file.metadata().map_err(Error::io("look at", &self.path))?.uid())
+    }
+
     /// Reads into `bytes` from `offset` on, and tells how many bytes there were.
     ///
     /// # Errors

@@ -74,7 +74,7 @@ impl Head {
                     Some(_) => "it is the only one that is whole, but nothing proves that it is the newest".to_owned(),
                     None => "neither is whole".to_owned(),
                 };
-                (newest, why, Some(error.to_string()))
+                (newest, why, Some(reason(&error)))
             }
         };
         Ok(Head { slots, chosen, why, refusal, file_bytes: file.len()? })

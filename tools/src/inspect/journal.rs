@@ -157,7 +157,7 @@ impl Journal {
     }
 
     fn find(&mut self, index: usize, what: String) {
-        let name = self.files[index].path.display().to_string();
+        let name = self.files[index].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut problem = Problem::new(Structure::Journal, what);
         problem.file = Some(name);
         self.problems.push(problem);
