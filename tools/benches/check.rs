@@ -56,7 +56,10 @@ fn compare(how: &str, cat: impl Fn() -> f64, check: impl Fn() -> f64, prepare: i
         times[ROUNDS / 2]
     };
     let (cat, check) = (median(&mut cats), median(&mut checks));
-    println!("{how}: cat {cat:.3} s, pent check {check:.3} s, ratio {:.2} (goal: at most 3; medians of {ROUNDS})", check / cat);
+    println!(
+        "{how}: cat {cat:.3} s, pent check {check:.3} s, ratio {:.2} (goal: at most 3; medians of {ROUNDS})",
+        check / cat
+    );
 }
 
 fn time(command: &mut Command) -> f64 {

@@ -1,6 +1,8 @@
 //! The command line: which commands there are, and how each ends.
 
-use crate::commands::{check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, stat, top, tree};
+use crate::commands::{
+    check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, stat, top, tree,
+};
 use crate::{Context, Interrupt, Result, demo};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

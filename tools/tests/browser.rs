@@ -21,7 +21,12 @@ struct Browser {
 }
 
 fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// Whether the browser is there, after an attempt to install it.
@@ -33,14 +38,20 @@ fn is_available() -> bool {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if is_root && has("apt-get") {
         let packages = ["install", "-y", "-q", "--no-install-recommends", "chromium", "chromium-driver"];
-        let _ = Command::new("timeout").args(["300", "apt-get"]).args(packages).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = Command::new("timeout")
+            .args(["300", "apt-get"])
+            .args(packages)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
     }
     is_there()
 }
 
 impl Browser {
     fn start() -> Browser {
-        let mut driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut driver =
+            Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| {
             let line = line.ok()?;
@@ -71,7 +82,8 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
-        let sent = ureq::post(format!("{}{path}", self.session)).config().http_status_as_error(false).build().send_json(body);
+        let sent =
+            ureq::post(format!("{}{path}", self.session)).config().http_status_as_error(false).build().send_json(body);
         let answer: Value = sent.unwrap().body_mut().read_json().unwrap();
         assert!(answer["value"].get("error").is_none(), "{path}: {answer}");
         answer["value"].clone()
@@ -120,8 +132,12 @@ impl Browser {
         let Some(folder) = std::env::var_os("PENT_BROWSER_SCREENSHOTS").map(PathBuf::from) else { return };
         fs::create_dir_all(&folder).unwrap();
         // Two frames later everything is painted.
-        self.post("/execute/async", &value!({"script": "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))", "args": []}));
-        let answer: Value = ureq::get(format!("{}/screenshot", self.session)).call().unwrap().body_mut().read_json().unwrap();
+        self.post(
+            "/execute/async",
+            &value!({"script": "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))", "args": []}),
+        );
+        let answer: Value =
+            ureq::get(format!("{}/screenshot", self.session)).call().unwrap().body_mut().read_json().unwrap();
         use base64::Engine;
         let picture = base64::prelude::BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap();
         fs::write(folder.join(format!("{name}.png")), picture).unwrap();
@@ -149,7 +165,9 @@ fn which(program: &str) -> String {
 #[test]
 fn the_map_can_be_explored() {
     if !is_available() {
-        eprintln!("SKIPPED: chromium and chromedriver are missing and could not be installed (Debian: apt-get install chromium chromium-driver)");
+        eprintln!(
+            "SKIPPED: chromium and chromedriver are missing and could not be installed (Debian: apt-get install chromium chromium-driver)"
+        );
         return;
     }
     let stores = Stores::new();
@@ -166,14 +184,22 @@ fn the_map_can_be_explored() {
     browser.open(&page);
     let loaded = began.elapsed();
     let first_picture = browser.run("return pentMap.firstPicture").as_f64().unwrap();
-    eprintln!("the page has {bytes} bytes; the first picture was there after {first_picture:.0} ms, loaded after {:.0} ms", loaded.as_secs_f64() * 1e3);
+    eprintln!(
+        "the page has {bytes} bytes; the first picture was there after {first_picture:.0} ms, loaded after {:.0} ms",
+        loaded.as_secs_f64() * 1e3
+    );
     assert!(first_picture < 3000.0 && loaded < Duration::from_secs(10));
     assert_eq!(browser.run("return performance.getEntriesByType('resource').length"), 0, "no other resource is loaded");
     browser.screenshot("1-use");
 
     // The pages of the map are those of the store.
     let pages = json(&store, &["pages", store.to_str().unwrap(), "--json"]);
-    let leaf = pages["pages"].as_array().unwrap().iter().find(|page| page["kind"] == "leaf" && page["page"].as_u64() > Some(3)).unwrap();
+    let leaf = pages["pages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|page| page["kind"] == "leaf" && page["page"].as_u64() > Some(3))
+        .unwrap();
     let (number, slot, birth) = (leaf["page"].as_u64().unwrap(), &leaf["slot"], &leaf["birth"]);
 
     // A page can be found by the trees beside the map; that shows it on the map.
@@ -220,7 +246,10 @@ fn the_map_can_be_explored() {
     for view in ["tree", "age", "fill", "use"] {
         browser.press(&format!("view-{view}"));
         assert_eq!(browser.run("return pentMap.view"), view);
-        assert_eq!(browser.run(&format!("return document.getElementById('view-{view}').getAttribute('aria-pressed')")), "true");
+        assert_eq!(
+            browser.run(&format!("return document.getElementById('view-{view}').getAttribute('aria-pressed')")),
+            "true"
+        );
         seen.push((browser.run(&format!("return pentMap.colourAt({number})")), browser.text("legend")));
         browser.press("zoom-fit");
         browser.screenshot(&format!("4-{view}"));

@@ -191,7 +191,8 @@ fn any_byte() {
     for offset in (0..whole.len() as u64).step_by(211) {
         flip(&store, offset);
         tried += 1;
-        let report = pentimento_tools::commands::check::run(&file, &context).unwrap_or_else(|error| panic!("byte {offset}: {error}"));
+        let report = pentimento_tools::commands::check::run(&file, &context)
+            .unwrap_or_else(|error| panic!("byte {offset}: {error}"));
         let is_covered = covered.iter().any(|range| range.contains(&offset));
         assert_eq!(!report.problems.is_empty(), is_covered, "byte {offset}: {:?}", report.problems);
         noticed += usize::from(is_covered);

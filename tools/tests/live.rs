@@ -9,7 +9,9 @@ use common::{Stores, pent};
 use pentimento::{Database, Durability, Snapshot};
 use pentimento_storage::PageId;
 use pentimento_tools::commands::map::By;
-use pentimento_tools::commands::{check, copy, diff, dump, entries, history, info, journal, map, page, pages, path, stat, top, tree};
+use pentimento_tools::commands::{
+    check, copy, diff, dump, entries, history, info, journal, map, page, pages, path, stat, top, tree,
+};
 use pentimento_tools::inspect::{StoreFile, with_session};
 use pentimento_tools::{Context, Interrupt};
 use std::path::Path;
@@ -98,80 +100,134 @@ fn looks<'a>(file: &'a StoreFile, store: &'a Path, context: &'a Context) -> Vec<
         ("info", Box::new(move |_| clean("info", &info::run(file, context).unwrap().problems))),
         ("check", Box::new(move |_| clean("check", &check::run(file, context).unwrap().problems))),
         ("stat", Box::new(move |_| clean("stat", &stat::run(file, context).unwrap().problems))),
-        ("pages", Box::new(move |_| clean("pages", &pages::run(&args(&["--kind", "leaf"]), file, context).unwrap().problems))),
-        ("page", Box::new(move |run| {
-            let report = page::run(file, page::Target::Page(run as u32 % 40), None, true, context).unwrap();
-            clean("page", &report.problems);
-        })),
-        ("page slot", Box::new(move |run| {
-            let report = page::run(file, page::Target::Slot(run * 7 % 900), None, false, context).unwrap();
-            clean("page slot", &report.problems);
-        })),
+        (
+            "pages",
+            Box::new(move |_| clean("pages", &pages::run(&args(&["--kind", "leaf"]), file, context).unwrap().problems)),
+        ),
+        (
+            "page",
+            Box::new(move |run| {
+                let report = page::run(file, page::Target::Page(run as u32 % 40), None, true, context).unwrap();
+                clean("page", &report.problems);
+            }),
+        ),
+        (
+            "page slot",
+            Box::new(move |run| {
+                let report = page::run(file, page::Target::Slot(run * 7 % 900), None, false, context).unwrap();
+                clean("page slot", &report.problems);
+            }),
+        ),
         ("tree", Box::new(move |_| clean("tree", &tree::run(file, Some("main"), context).unwrap().problems))),
-        ("path", Box::new(move |run| {
-            let report = path::run(file, "main", key(run % KEYS).as_bytes(), context).unwrap();
-            assert!(report.value.is_some());
-        })),
-        ("history", Box::new(move |run| {
-            history::run(file, (run % 2 == 0).then_some(PageId(2)), true).unwrap();
-        })),
-        ("map", Box::new(move |run| {
-            let (picture, survey, forest) = map::draw(file, context).unwrap();
-            assert!(map::to_svg(&picture, By::Use).ends_with("</svg>\n"));
-            if run % 10 == 0 {
-                map::to_html(&picture, &survey, &forest, file, context).unwrap();
-            }
-        })),
-        ("journal", Box::new(move |_| clean("journal", &journal::run(&args(&["--operations"]), file, context).unwrap().problems))),
-        ("top", Box::new(move |_| {
-            top::look(file).unwrap();
-        })),
-        ("get", Box::new(move |run| {
-            let number = run * 37 % KEYS;
-            let (_, found) = entries::value_of(file, "main", key(number).as_bytes()).unwrap();
-            assert!(found.is_some_and(|found| found.starts_with(format!("{number}:").as_bytes())), "key {number}");
-        })),
-        ("get two", Box::new(move |_| {
-            let two = |whole| with_session(file, whole, |session| Ok((session.get("main", b"same-1")?, session.get("main", b"same-2")?)));
-            let (one, other) = two(false).unwrap();
-            assert!(one.is_some() && one == other, "a session is of one moment");
-        })),
-        ("scan", Box::new(move |run| {
-            let from = key(run * 11 % KEYS);
-            let mut seen = 0;
-            with_session(file, true, |session| {
-                let mut entries = session.entries("main", from.as_bytes().., false)?;
-                while let Some((key, value)) = entries.next(session)? {
-                    let number = std::str::from_utf8(&key).unwrap().strip_prefix("key-").map(|digits| digits.parse::<u64>().unwrap());
-                    assert!(number.is_none_or(|number| value.starts_with(format!("{number}:").as_bytes())));
-                    seen += 1;
+        (
+            "path",
+            Box::new(move |run| {
+                let report = path::run(file, "main", key(run % KEYS).as_bytes(), context).unwrap();
+                assert!(report.value.is_some());
+            }),
+        ),
+        (
+            "history",
+            Box::new(move |run| {
+                history::run(file, (run % 2 == 0).then_some(PageId(2)), true).unwrap();
+            }),
+        ),
+        (
+            "map",
+            Box::new(move |run| {
+                let (picture, survey, forest) = map::draw(file, context).unwrap();
+                assert!(map::to_svg(&picture, By::Use).ends_with("</svg>\n"));
+                if run % 10 == 0 {
+                    map::to_html(&picture, &survey, &forest, file, context).unwrap();
                 }
-                Ok(())
-            })
-            .unwrap();
-            assert_eq!(seen, KEYS - run * 11 % KEYS + 2);
-        })),
-        ("count", Box::new(move |_| assert_eq!(entries::count_of(file, "main", &none(), context).unwrap().entries, KEYS + 2))),
-        ("dump", Box::new(move |_| {
-            let mut lines = 0;
-            dump::dump(file, &["main".to_owned()], dump::Format::Hex, context, &mut |bytes| {
-                lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-                Ok(true)
-            })
-            .unwrap();
-            assert_eq!(lines, 8 + 2 * (KEYS + 2) + 1);
-        })),
-        ("copy", Box::new(move |run| {
-            let new = store.with_file_name(format!("copy-{run}.pent"));
-            let report = copy::copy(file, &new, &["main".to_owned()], context).unwrap();
-            assert_eq!(report.entries, KEYS + 2);
-            clean("the copy", &check::run(&StoreFile::open(&new).unwrap(), context).unwrap().problems);
-            std::fs::remove_file(new).unwrap();
-        })),
-        ("diff", Box::new(move |_| {
-            let summary = diff::diff(file, file, Some("main"), context, &mut |_| Ok(())).unwrap();
-            assert_eq!((summary.removed, summary.added, summary.equal + summary.changed), (0, 0, KEYS + 2));
-        })),
+            }),
+        ),
+        (
+            "journal",
+            Box::new(move |_| {
+                clean("journal", &journal::run(&args(&["--operations"]), file, context).unwrap().problems)
+            }),
+        ),
+        (
+            "top",
+            Box::new(move |_| {
+                top::look(file).unwrap();
+            }),
+        ),
+        (
+            "get",
+            Box::new(move |run| {
+                let number = run * 37 % KEYS;
+                let (_, found) = entries::value_of(file, "main", key(number).as_bytes()).unwrap();
+                assert!(found.is_some_and(|found| found.starts_with(format!("{number}:").as_bytes())), "key {number}");
+            }),
+        ),
+        (
+            "get two",
+            Box::new(move |_| {
+                let two = |whole| {
+                    with_session(file, whole, |session| {
+                        Ok((session.get("main", b"same-1")?, session.get("main", b"same-2")?))
+                    })
+                };
+                let (one, other) = two(false).unwrap();
+                assert!(one.is_some() && one == other, "a session is of one moment");
+            }),
+        ),
+        (
+            "scan",
+            Box::new(move |run| {
+                let from = key(run * 11 % KEYS);
+                let mut seen = 0;
+                with_session(file, true, |session| {
+                    let mut entries = session.entries("main", from.as_bytes().., false)?;
+                    while let Some((key, value)) = entries.next(session)? {
+                        let number = std::str::from_utf8(&key)
+                            .unwrap()
+                            .strip_prefix("key-")
+                            .map(|digits| digits.parse::<u64>().unwrap());
+                        assert!(number.is_none_or(|number| value.starts_with(format!("{number}:").as_bytes())));
+                        seen += 1;
+                    }
+                    Ok(())
+                })
+                .unwrap();
+                assert_eq!(seen, KEYS - run * 11 % KEYS + 2);
+            }),
+        ),
+        (
+            "count",
+            Box::new(move |_| assert_eq!(entries::count_of(file, "main", &none(), context).unwrap().entries, KEYS + 2)),
+        ),
+        (
+            "dump",
+            Box::new(move |_| {
+                let mut lines = 0;
+                dump::dump(file, &["main".to_owned()], dump::Format::Hex, context, &mut |bytes| {
+                    lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    Ok(true)
+                })
+                .unwrap();
+                assert_eq!(lines, 8 + 2 * (KEYS + 2) + 1);
+            }),
+        ),
+        (
+            "copy",
+            Box::new(move |run| {
+                let new = store.with_file_name(format!("copy-{run}.pent"));
+                let report = copy::copy(file, &new, &["main".to_owned()], context).unwrap();
+                assert_eq!(report.entries, KEYS + 2);
+                clean("the copy", &check::run(&StoreFile::open(&new).unwrap(), context).unwrap().problems);
+                std::fs::remove_file(new).unwrap();
+            }),
+        ),
+        (
+            "diff",
+            Box::new(move |_| {
+                let summary = diff::diff(file, file, Some("main"), context, &mut |_| Ok(())).unwrap();
+                assert_eq!((summary.removed, summary.added, summary.equal + summary.changed), (0, 0, KEYS + 2));
+            }),
+        ),
     ]
 }
 

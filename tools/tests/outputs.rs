@@ -37,7 +37,10 @@ fn a_closed_store() {
     assert_snapshot!("dump", show(&["dump", "app.pent", "notes", "empty", "--format", "print"]).replace(r"\00", ""));
     assert_snapshot!("history", show(&["history", "app.pent"]));
     assert_snapshot!("history_of_page", show(&["history", "app.pent", "5"]));
-    assert_snapshot!("page_at", show(&["page", "app.pent", "5", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n"));
+    assert_snapshot!(
+        "page_at",
+        show(&["page", "app.pent", "5", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n")
+    );
     for by in ["use", "tree", "age", "fill"] {
         assert_snapshot!(format!("map_{by}"), show(&["map", "app.pent", "--by", by]));
     }
@@ -58,7 +61,10 @@ fn a_store_with_a_journal() {
     assert_snapshot!("crashed_info", show(&["info", "app.pent"]));
     assert_snapshot!("crashed_journal_records", show(&["journal", "app.pent"]));
     assert_snapshot!("crashed_journal", show(&["journal", "app.pent", "--operations", "--pending"]));
-    assert_snapshot!("crashed_journal_redacted", show(&["journal", "app.pent", "--operations", "--pending", "--redact"]));
+    assert_snapshot!(
+        "crashed_journal_redacted",
+        show(&["journal", "app.pent", "--operations", "--pending", "--redact"])
+    );
     assert_snapshot!("crashed_check", show(&["check", "app.pent"]));
     assert_snapshot!("crashed_scan", show(&["scan", "app.pent", "orders", "--from", "order-001", "--limit", "3"]));
     assert_snapshot!("crashed_count", show(&["count", "app.pent", "orders"]));
@@ -90,8 +96,8 @@ fn the_help_of_every_command() {
     let folder = stores.path("nothing");
     assert_snapshot!("help", shown(&folder, &["--help"]));
     let commands = [
-        "info", "check", "stat", "pages", "page", "tree", "path", "history", "map", "journal", "top", "get", "scan", "count", "diff", "dump", "load",
-        "copy",
+        "info", "check", "stat", "pages", "page", "tree", "path", "history", "map", "journal", "top", "get", "scan",
+        "count", "diff", "dump", "load", "copy",
     ];
     for command in commands {
         assert_snapshot!(format!("help_{command}"), shown(&folder, &["help", command]));

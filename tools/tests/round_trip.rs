@@ -37,7 +37,10 @@ fn every_format_brings_every_entry_back() {
         let differences = shown(&store, &["diff", "app.pent", &format!("{format}.pent"), "--summary"]);
         if format == "json" {
             // A tree without entries leaves no line.
-            assert!(differences.contains("2,005 equal, 0 removed, 0 added, 0 changed, 1 trees in one store only"), "{differences}");
+            assert!(
+                differences.contains("2,005 equal, 0 removed, 0 added, 0 changed, 1 trees in one store only"),
+                "{differences}"
+            );
         } else {
             assert_eq!(differences, "2,005 equal, 0 removed, 0 added, 0 changed\n", "{format}");
         }
@@ -85,7 +88,8 @@ fn lmdb_reads_what_we_write_and_we_read_what_it_writes() {
         let args: &[&str] = if format == "print" { &["-p", "-a"] } else { &["-a"] };
         let theirs = Command::new("mdb_dump").args(args).arg(&env).output().unwrap();
         assert!(theirs.status.success(), "{theirs:?}");
-        let entries = |dump: &[u8]| dump.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&b' ')).count();
+        let entries =
+            |dump: &[u8]| dump.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&b' ')).count();
         assert_eq!(entries(&theirs.stdout), entries(&dumped), "both have all entries");
         let again = stores.path(&format!("{format}.pent"));
         load(&again, &theirs.stdout, &[]);
@@ -127,5 +131,8 @@ fn differences_are_shown_from_the_first_to_the_second() {
     db.close().unwrap();
     insta::assert_snapshot!("diff", shown(&store, &["diff", "before.pent", "after.pent"]));
     insta::assert_snapshot!("diff_redacted", shown(&store, &["diff", "before.pent", "after.pent", "--redact"]));
-    insta::assert_snapshot!("diff_json", shown(&store, &["diff", "before.pent", "after.pent", "--json", "--tree", "orders"]));
+    insta::assert_snapshot!(
+        "diff_json",
+        shown(&store, &["diff", "before.pent", "after.pent", "--json", "--tree", "orders"])
+    );
 }

@@ -307,7 +307,8 @@ mod tests {
         let began = Instant::now();
         let live = loop {
             if let Some(live) = fs::read_to_string(&published).ok().and_then(|text| Live::parse(&text)) {
-                let labels: Vec<_> = live.pins.iter().flat_map(|pin| &pin.readers).map(|(label, _)| label.clone()).collect();
+                let labels: Vec<_> =
+                    live.pins.iter().flat_map(|pin| &pin.readers).map(|(label, _)| label.clone()).collect();
                 if labels == [Some("a report".to_owned())] {
                     break live;
                 }
@@ -317,9 +318,16 @@ mod tests {
         };
         assert_eq!((live.pid, live.figure("installed")), (std::process::id(), Some(db.timestamp().0)));
         assert_eq!(fs::metadata(&published).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|entry| {
-            entry.as_ref().is_ok_and(|entry| !entry.file_name().to_string_lossy().contains("journal"))
-        }).count(), 1, "nothing appears beside the store");
+        assert_eq!(
+            fs::read_dir(dir.path())
+                .unwrap()
+                .filter(|entry| {
+                    entry.as_ref().is_ok_and(|entry| !entry.file_name().to_string_lossy().contains("journal"))
+                })
+                .count(),
+            1,
+            "nothing appears beside the store"
+        );
         drop(report);
         db.close().unwrap();
         assert!(!published.exists());

@@ -173,7 +173,13 @@ struct Walk<'a, 'f, 'g> {
 type Entry = Option<OwnedEntry>;
 
 impl<'a, 'f, 'g> Walk<'a, 'f, 'g> {
-    fn new(one: &'a mut Session<'f>, two: &'a mut Session<'g>, name: &str, in_one: bool, in_two: bool) -> Result<Self, ViewError> {
+    fn new(
+        one: &'a mut Session<'f>,
+        two: &'a mut Session<'g>,
+        name: &str,
+        in_one: bool,
+        in_two: bool,
+    ) -> Result<Self, ViewError> {
         let all = || (Bound::<&[u8]>::Unbounded, Bound::Unbounded);
         let of_one = in_one.then(|| one.entries(name, all(), false)).transpose()?;
         let of_two = in_two.then(|| two.entries(name, all(), false)).transpose()?;

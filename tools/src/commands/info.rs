@@ -289,7 +289,11 @@ fn text(report: &Report, look: Look) -> String {
     facts.row("file", bytes(report.file_bytes), &report.store);
     facts.row("checkpoint", count(report.checkpoint), "the newest commit in the file itself");
     facts.row("page size", count(u64::from(report.page_size)), "");
-    facts.row("closed cleanly", look.yes(report.closed_cleanly), if report.closed_cleanly { "" } else { "in use, or interrupted" });
+    facts.row(
+        "closed cleanly",
+        look.yes(report.closed_cleanly),
+        if report.closed_cleanly { "" } else { "in use, or interrupted" },
+    );
     facts.row("id", "", report.id.as_deref().unwrap_or("unknown"));
 
     let mut metas = look.table();
@@ -316,7 +320,9 @@ fn text(report: &Report, look: Look) -> String {
 
     let slots = &report.slots;
     let mut used = look.facts("Slots");
-    let share = |part: u64| format!("{} ({:.1} %)", bytes(part * SLOT_BYTES as u64), part as f64 * 100.0 / slots.total.max(1) as f64);
+    let share = |part: u64| {
+        format!("{} ({:.1} %)", bytes(part * SLOT_BYTES as u64), part as f64 * 100.0 / slots.total.max(1) as f64)
+    };
     used.row("all", count(slots.total), &share(slots.total));
     used.row("metas", count(slots.meta), &share(slots.meta));
     used.row("page table", count(slots.table), &share(slots.table));
@@ -340,7 +346,14 @@ fn text(report: &Report, look: Look) -> String {
     log.row("records", count(journal.records), if journal.torn { "and one at the end that is not whole" } else { "" });
     log.row("to be done again", count(journal.pending), &journal.summary);
 
-    let parts = [facts.finish(), metas.trim_fmt(), used.finish(), kinds.finish(), trees_text(&report.trees, look), log.finish()];
+    let parts = [
+        facts.finish(),
+        metas.trim_fmt(),
+        used.finish(),
+        kinds.finish(),
+        trees_text(&report.trees, look),
+        log.finish(),
+    ];
     parts.join("\n\n") + "\n" + &problem_lines(&report.problems, look)
 }
 

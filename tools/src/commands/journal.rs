@@ -161,7 +161,8 @@ fn operation_reports(body: &[u8], context: &Context) -> Vec<OperationReport> {
     let mut tree = None;
     let mut reports = Vec::new();
     for operation in operations(body) {
-        let report = |operation| OperationReport { operation, tree: tree.clone(), to: None, key: None, end: None, value: None };
+        let report =
+            |operation| OperationReport { operation, tree: tree.clone(), to: None, key: None, end: None, value: None };
         let show = |bytes: &[u8]| Some(context.show(bytes));
         let bound = |bound: Bound<&[u8]>| match bound {
             Bound::Included(key) | Bound::Excluded(key) => show(key),
@@ -172,7 +173,9 @@ fn operation_reports(body: &[u8], context: &Context) -> Vec<OperationReport> {
                 tree = Some(name.to_owned());
                 continue;
             }
-            Ok(Operation::Insert(key, value)) => OperationReport { key: show(key), value: show(value), ..report("insert") },
+            Ok(Operation::Insert(key, value)) => {
+                OperationReport { key: show(key), value: show(value), ..report("insert") }
+            }
             Ok(Operation::Remove(key)) => OperationReport { key: show(key), ..report("remove") },
             Ok(Operation::RemoveRange(start, end)) => {
                 OperationReport { key: bound(start), end: bound(end), ..report("remove range") }

@@ -226,10 +226,14 @@ impl<R: BufRead> Loader<R> {
                 Some(("format", "print")) => is_print = true,
                 Some(("format", other)) => return Err(self.lines.wrong(format!("format {other:?} is not known"))),
                 Some(("type", "btree")) => {}
-                Some(("type", other)) => return Err(self.lines.wrong(format!("type {other:?} is not known, only btree"))),
+                Some(("type", other)) => {
+                    return Err(self.lines.wrong(format!("type {other:?} is not known, only btree")));
+                }
                 Some(("database", name)) => tree = Some(name.to_owned()),
                 Some(("duplicates" | "dupsort", "1")) => {
-                    return Err(self.lines.wrong("a database with duplicate keys cannot be loaded: a tree has one value for a key"));
+                    return Err(self
+                        .lines
+                        .wrong("a database with duplicate keys cannot be loaded: a tree has one value for a key"));
                 }
                 // Sizes of the other program's making.
                 Some(_) => {}

@@ -186,15 +186,23 @@ impl Shown {
 
     fn page(file: &StoreFile, checkpoint: &Checkpoint, page: PageId, at: Option<Timestamp>) -> Result<Shown> {
         if page.0 as usize >= checkpoint.entries.len() {
-            let what = format!("there is no page {page}; numbers go from 0 to {}", checkpoint.entries.len().saturating_sub(1));
+            let what =
+                format!("there is no page {page}; numbers go from 0 to {}", checkpoint.entries.len().saturating_sub(1));
             return Err(Error::Usage(what));
         }
         let entry = checkpoint.entry(page);
         if let Some(at) = at.filter(|at| *at < birth_of(entry)) {
             return Shown::older(file, checkpoint, page, at);
         }
-        let mut shown =
-            Shown { page: Some(page), source: Source::Checkpoint, run: None, entry, bytes: Vec::new(), table: None, failure: None };
+        let mut shown = Shown {
+            page: Some(page),
+            source: Source::Checkpoint,
+            run: None,
+            entry,
+            bytes: Vec::new(),
+            table: None,
+            failure: None,
+        };
         match checkpoint.job(page) {
             Some(job) => shown.take(file, job)?,
             None => shown.source = Source::Table,
@@ -213,9 +221,12 @@ impl Shown {
     /// A version that the checkpoint does not have any more.
     fn older(file: &StoreFile, checkpoint: &Checkpoint, page: PageId, at: Timestamp) -> Result<Shown> {
         let remains = remains(file, checkpoint)?;
-        let found = remains.iter().filter(|remain| remain.page == page && remain.birth <= at).max_by_key(|remain| remain.birth);
+        let found =
+            remains.iter().filter(|remain| remain.page == page && remain.birth <= at).max_by_key(|remain| remain.birth);
         let Some(found) = found else {
-            let what = format!("the file has no version of page {page} from commit {at} or before; a checkpoint keeps the newest alone");
+            let what = format!(
+                "the file has no version of page {page} from commit {at} or before; a checkpoint keeps the newest alone"
+            );
             return Err(Error::Found(what));
         };
         Ok(Shown {
@@ -236,8 +247,15 @@ impl Shown {
             return Err(Error::Usage(format!("there is no slot {slot}; the file has {slots}")));
         };
         let one = Run { start: slot, slots: 1 };
-        let mut shown =
-            Shown { page: None, source: Source::Unreferenced, run: Some(one), entry: None, bytes: Vec::new(), table: None, failure: None };
+        let mut shown = Shown {
+            page: None,
+            source: Source::Unreferenced,
+            run: Some(one),
+            entry: None,
+            bytes: Vec::new(),
+            table: None,
+            failure: None,
+        };
         match stretch.usage {
             SlotUse::Meta => shown.source = Source::Meta,
             SlotUse::Table => {
@@ -248,7 +266,8 @@ impl Shown {
             SlotUse::Current(page) => return Shown::page(file, checkpoint, PageId(page), None),
             SlotUse::Unreferenced => {
                 let remains = remains(file, checkpoint)?;
-                if let Some(remain) = remains.iter().find(|remain| remain.run.start <= slot && slot < remain.run.end()) {
+                if let Some(remain) = remains.iter().find(|remain| remain.run.start <= slot && slot < remain.run.end())
+                {
                     shown.page = Some(remain.page);
                     shown.run = Some(remain.run);
                 }
@@ -279,7 +298,8 @@ impl Shown {
         if self.source != Source::Unreferenced {
             problems.extend(decoded.faults.iter().map(|what| about(what)));
         }
-        let owner = pentimento_storage::inspect::version_header(&self.bytes).filter(|_| self.page.is_some() && self.run.is_some());
+        let owner = pentimento_storage::inspect::version_header(&self.bytes)
+            .filter(|_| self.page.is_some() && self.run.is_some());
         let slot_bytes = self.run.map_or(0, Run::bytes);
         Ok(Report {
             checkpoint: checkpoint.timestamp().0,
@@ -368,7 +388,8 @@ fn dump(bytes: &[u8], decoded: &Decoded, context: &Context) -> Vec<DumpLine> {
     let mut lines = Vec::new();
     let shown = &bytes[..bytes.len().min(MOST_DUMPED)];
     for region in regions {
-        let is_private = !matches!(region.region, "version header" | "header" | "slots" | "children" | "item" | "zero" | "checksum");
+        let is_private =
+            !matches!(region.region, "version header" | "header" | "slots" | "children" | "item" | "zero" | "checksum");
         let is_hidden = context.privacy.redact && is_private;
         let mut at = region.start;
         while at < region.end.min(shown.len()) {
@@ -411,8 +432,14 @@ fn text(report: &Report, look: Look) -> String {
         headings[3] = look.heading("value");
         table.set_header(headings);
         for field in &report.decoded.fields {
-            let offset = look.figure(field.offset.to_string(), Mood::Plain).set_alignment(comfy_table::CellAlignment::Left);
-            table.add_row(vec![offset, look.figure(field.bytes.to_string(), Mood::Plain), Cell::new(field.name), Cell::new(&field.value)]);
+            let offset =
+                look.figure(field.offset.to_string(), Mood::Plain).set_alignment(comfy_table::CellAlignment::Left);
+            table.add_row(vec![
+                offset,
+                look.figure(field.bytes.to_string(), Mood::Plain),
+                Cell::new(field.name),
+                Cell::new(&field.value),
+            ]);
         }
         out += &format!("\n{}\n", table.trim_fmt());
     }
@@ -444,7 +471,9 @@ fn entries_text(report: &Report, look: Look) -> String {
         ("", with(|entry| entry.note.is_some())),
     ];
     let width = look.width() / 2 - 12;
-    table.set_header(columns.iter().filter(|(_, is_shown)| *is_shown).map(|(name, _)| look.heading(name)).collect::<Vec<_>>());
+    table.set_header(
+        columns.iter().filter(|(_, is_shown)| *is_shown).map(|(name, _)| look.heading(name)).collect::<Vec<_>>(),
+    );
     for entry in entries {
         let or_none = |field: Option<String>| field.unwrap_or_else(|| "-".to_owned());
         let cells = [
@@ -455,7 +484,14 @@ fn entries_text(report: &Report, look: Look) -> String {
             or_none(entry.value.as_ref().map(|value| format!("{value:.width$}"))),
             entry.note.clone().unwrap_or_default(),
         ];
-        table.add_row(cells.into_iter().zip(&columns).filter(|(_, (_, is_shown))| *is_shown).map(|(cell, _)| Cell::new(cell)).collect::<Vec<_>>());
+        table.add_row(
+            cells
+                .into_iter()
+                .zip(&columns)
+                .filter(|(_, (_, is_shown))| *is_shown)
+                .map(|(cell, _)| Cell::new(cell))
+                .collect::<Vec<_>>(),
+        );
     }
     table.trim_fmt()
 }
@@ -466,8 +502,10 @@ fn dump_text(dump: &[DumpLine], look: Look) -> String {
     let mut is_skipping = false;
     for (number, line) in dump.iter().enumerate() {
         // Of many lines of zeros the first and the last are enough.
-        let is_zeros = |line: &DumpLine| line.bytes == 16 && line.hex.len() == 32 && line.hex.bytes().all(|digit| digit == b'0');
-        let is_same = |other: Option<&DumpLine>| other.is_some_and(|other| is_zeros(other) && other.region == line.region);
+        let is_zeros =
+            |line: &DumpLine| line.bytes == 16 && line.hex.len() == 32 && line.hex.bytes().all(|digit| digit == b'0');
+        let is_same =
+            |other: Option<&DumpLine>| other.is_some_and(|other| is_zeros(other) && other.region == line.region);
         if is_zeros(line) && is_same(number.checked_sub(1).map(|at| &dump[at])) && is_same(dump.get(number + 1)) {
             if !is_skipping {
                 out += "*\n";
@@ -497,7 +535,11 @@ fn dump_text(dump: &[DumpLine], look: Look) -> String {
         let (lead, lead_text) = ("   ".repeat(line.offset % 16), " ".repeat(line.offset % 16));
         let hex = look.paint(format!("{lead}{digits}").trim_end(), style);
         let pad = " ".repeat(48_usize.saturating_sub(lead.len() + digits.trim_end().len()));
-        let shown = format!("{:08x}  {hex}{pad} |{lead_text}{characters:<width$}| {label}", line.offset, width = 16 - lead_text.len());
+        let shown = format!(
+            "{:08x}  {hex}{pad} |{lead_text}{characters:<width$}| {label}",
+            line.offset,
+            width = 16 - lead_text.len()
+        );
         out += shown.trim_end();
         out.push('\n');
     }

@@ -120,7 +120,9 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Span, String> {
         let number = |text: &str, default: u64| match text {
             "" => Ok(default),
-            text => text.parse::<u64>().map_err(|_| format!("{text:?} is not a number; write a range as 10..20, ..20 or 10..")),
+            text => text
+                .parse::<u64>()
+                .map_err(|_| format!("{text:?} is not a number; write a range as 10..20, ..20 or 10..")),
         };
         match text.split_once("..") {
             Some((from, to)) => Ok(Span { from: number(from, 0)?, to: number(to, u64::MAX)? }),
@@ -278,7 +280,12 @@ fn text(report: &Report, look: Look) -> String {
         ]);
     }
     let shown = report.pages.len() as u64;
-    let tail = format!("{} of {} pages, as of commit {}", format::count(shown), format::count(report.total), report.checkpoint);
+    let tail = format!(
+        "{} of {} pages, as of commit {}",
+        format::count(shown),
+        format::count(report.total),
+        report.checkpoint
+    );
     table.trim_fmt() + "\n\n" + &tail + "\n" + &problem_lines(&report.problems, look)
 }
 

@@ -107,11 +107,14 @@ fn walk(view: &View<'_>, tree: &str, key: &[u8], context: &Context) -> Result<Re
         "(doomed)" => DOOMED,
         name => match crate::inspect::root_of(view, name)? {
             Some(root) => root,
-            None => return Err(Error::Usage(format!("the checkpoint has no tree named {name:?}; see `pent info`")).into()),
+            None => {
+                return Err(Error::Usage(format!("the checkpoint has no tree named {name:?}; see `pent info`")).into());
+            }
         },
     };
     let checkpoint = view.checkpoint().timestamp().0;
-    let mut report = Report { checkpoint, tree: tree.to_owned(), key: context.show(key), steps: Vec::new(), value: None };
+    let mut report =
+        Report { checkpoint, tree: tree.to_owned(), key: context.show(key), steps: Vec::new(), value: None };
     let (mut page, mut below) = (root, None);
     loop {
         let body = view.page(page)?;
@@ -144,7 +147,8 @@ fn walk(view: &View<'_>, tree: &str, key: &[u8], context: &Context) -> Result<Re
         });
         if is_leaf {
             if is_there {
-                report.value = Some(value(view, &node, low - 1, context).map_err(|error| error.unwrap_or_else(damaged))?);
+                report.value =
+                    Some(value(view, &node, low - 1, context).map_err(|error| error.unwrap_or_else(damaged))?);
             }
             return Ok(report);
         }
@@ -181,7 +185,17 @@ impl Failure {
 
 fn text(report: &Report, look: Look) -> String {
     let mut table = look.table();
-    table.set_header(look.headings(&["page", "level", "slots", "birth", "bytes", "chosen", "of", "not below", "below"]));
+    table.set_header(look.headings(&[
+        "page",
+        "level",
+        "slots",
+        "birth",
+        "bytes",
+        "chosen",
+        "of",
+        "not below",
+        "below",
+    ]));
     for step in &report.steps {
         let key = |key: &Option<Blob>| key.as_ref().map_or_else(|| "-".to_owned(), |key| format!("{key:.30}"));
         table.add_row(vec![
@@ -190,7 +204,10 @@ fn text(report: &Report, look: Look) -> String {
             look.figure(format!("{}+{}", step.slot, step.slots), Mood::Plain),
             look.figure(step.birth.to_string(), Mood::Plain),
             look.figure(step.bytes.to_string(), Mood::Plain),
-            look.figure(if step.level == 0 { format!("entry {}", step.chosen) } else { format!("child {}", step.chosen) }, Mood::Plain),
+            look.figure(
+                if step.level == 0 { format!("entry {}", step.chosen) } else { format!("child {}", step.chosen) },
+                Mood::Plain,
+            ),
             look.figure((step.entries + usize::from(step.level > 0)).to_string(), Mood::Plain),
             look.figure(key(&step.left), Mood::Plain),
             look.figure(key(&step.right), Mood::Plain),
@@ -200,5 +217,11 @@ fn text(report: &Report, look: Look) -> String {
         Some(value) => format!("value: {value:.200}"),
         None => "The key is not there.".to_owned(),
     };
-    format!("Key {:.60} in tree {:?}, as of commit {}\n\n{}\n\n{value}\n", report.key, report.tree, report.checkpoint, table.trim_fmt())
+    format!(
+        "Key {:.60} in tree {:?}, as of commit {}\n\n{}\n\n{value}\n",
+        report.key,
+        report.tree,
+        report.checkpoint,
+        table.trim_fmt()
+    )
 }

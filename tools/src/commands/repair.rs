@@ -98,7 +98,8 @@ pub fn run(file: &StoreFile, new: &Path, context: &Context) -> Result<Report> {
     problems.extend(slots.problems.iter().chain(&journal.problems).cloned());
     let mut salvage = Salvage { file, survey: &survey, context, orphans: HashMap::new(), proved: true };
     let mut saved = salvage.trees(&forest, &slots)?;
-    let db = Database::builder().durability(Durability::None).page_size(survey.checkpoint.page_size() as usize).open(new)?;
+    let db =
+        Database::builder().durability(Durability::None).page_size(survey.checkpoint.page_size() as usize).open(new)?;
     let mut timestamp = survey.checkpoint.timestamp().0;
     for (tree, entries) in &saved {
         let mut txn = db.begin_write()?;
@@ -115,7 +116,10 @@ pub fn run(file: &StoreFile, new: &Path, context: &Context) -> Result<Report> {
                     timestamp = at.0;
                 }
                 Err(error) => {
-                    problems.push(Problem::new(crate::inspect::Structure::Journal, format!("commit {at} could not be done again: {error}")));
+                    problems.push(Problem::new(
+                        crate::inspect::Structure::Journal,
+                        format!("commit {at} could not be done again: {error}"),
+                    ));
                     break;
                 }
             }
@@ -168,7 +172,8 @@ impl Salvage<'_> {
         // Trees whose names are lost: pages name their root.
         let named = |root: PageId| roots.contains(&root);
         let mut unnamed: Vec<PageId> = Vec::new();
-        let owners = self.survey.pages.iter().enumerate().filter_map(|(id, facts)| Some((PageId(id as u32), facts.as_ref()?)));
+        let owners =
+            self.survey.pages.iter().enumerate().filter_map(|(id, facts)| Some((PageId(id as u32), facts.as_ref()?)));
         let owners = owners.filter(|(_, facts)| facts.kind == Kind::Leaf).map(|(id, facts)| root_of(id, facts.owner));
         let from_orphans = self.orphans.values().map(|remain| root_of(remain.page, remain.owner));
         for root in owners.chain(from_orphans) {
@@ -218,7 +223,9 @@ impl Salvage<'_> {
         let mut entries = SavedEntries::new();
         for (id, facts) in self.survey.pages.iter().enumerate() {
             let page = PageId(id as u32);
-            let Some(facts) = facts.as_ref().filter(|facts| facts.kind == Kind::Leaf && root_of(page, facts.owner) == root) else {
+            let Some(facts) =
+                facts.as_ref().filter(|facts| facts.kind == Kind::Leaf && root_of(page, facts.owner) == root)
+            else {
                 continue;
             };
             self.context.interrupt.check()?;
@@ -226,7 +233,8 @@ impl Salvage<'_> {
             self.proved = true;
             self.take_leaf(page, &bytes, &mut entries, saved);
         }
-        let orphans: Vec<Remain> = self.orphans.values().filter(|remain| root_of(remain.page, remain.owner) == root).copied().collect();
+        let orphans: Vec<Remain> =
+            self.orphans.values().filter(|remain| root_of(remain.page, remain.owner) == root).copied().collect();
         for remain in orphans {
             let Some(bytes) = self.read_raw(remain.run, remain.length) else { continue };
             self.proved = false;
@@ -260,7 +268,13 @@ impl Salvage<'_> {
             let (key, value) = match (leaf.key(index), leaf.value(index)) {
                 (Ok(key), Ok((_, value))) => (key.into_vec(), value),
                 (Err(what), _) | (_, Err(what)) => {
-                    saved.losses.push(Loss { page: page.0, slot: None, from: None, to: None, what: format!("entry {index}: {what}") });
+                    saved.losses.push(Loss {
+                        page: page.0,
+                        slot: None,
+                        from: None,
+                        to: None,
+                        what: format!("entry {index}: {what}"),
+                    });
                     continue;
                 }
             };
@@ -318,7 +332,8 @@ fn text(report: &Report, look: Look) -> String {
             look.figure(count(tree.losses.len() as u64), Mood::Plain),
         ]);
     }
-    let mut out = format!("{} -> {}, as of commit {}\n\n{}\n", report.store, report.new, report.timestamp, table.trim_fmt());
+    let mut out =
+        format!("{} -> {}, as of commit {}\n\n{}\n", report.store, report.new, report.timestamp, table.trim_fmt());
     if report.commits_from_journal > 0 {
         out += &format!("\n{} commits of the journal were done again.\n", count(report.commits_from_journal));
     }
@@ -326,7 +341,9 @@ fn text(report: &Report, look: Look) -> String {
         out += &format!("\n{}\n", look.bad(&format!("Lost from {:?}:", tree.name)));
         for loss in &tree.losses {
             let slot = loss.slot.map_or_else(String::new, |slot| format!(", slot {slot}"));
-            let end = |key: &Option<Blob>, none: &str| key.as_ref().map_or_else(|| none.to_owned(), |key| format!("{key:.40}"));
+            let end = |key: &Option<Blob>, none: &str| {
+                key.as_ref().map_or_else(|| none.to_owned(), |key| format!("{key:.40}"))
+            };
             let keys = match (&loss.from, &loss.to) {
                 (None, None) => String::new(),
                 (Some(key), None) if loss.what.contains("one key") => format!(": {key:.40}"),

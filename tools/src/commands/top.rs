@@ -157,7 +157,9 @@ struct Watch {
 impl Watch {
     fn add(&mut self, mut report: Report) {
         let now = Instant::now();
-        let newest = |report: &Report| report.live.as_ref().map_or(report.newest, |live| live.figure("installed").max(report.newest));
+        let newest = |report: &Report| {
+            report.live.as_ref().map_or(report.newest, |live| live.figure("installed").max(report.newest))
+        };
         if let Some((then, before)) = &self.now {
             let elapsed = now.duration_since(*then).as_secs_f64().max(1e-3);
             let rate = newest(&report).saturating_sub(newest(before)) as f64 / elapsed;
@@ -193,7 +195,8 @@ struct Screen {
 impl Screen {
     fn open() -> Result<Screen> {
         enable_raw_mode().map_err(Error::Output)?;
-        let mut screen = Screen { terminal: Terminal::new(CrosstermBackend::new(io::stdout())).map_err(Error::Output)? };
+        let mut screen =
+            Screen { terminal: Terminal::new(CrosstermBackend::new(io::stdout())).map_err(Error::Output)? };
         execute!(screen.terminal.backend_mut(), EnterAlternateScreen).map_err(Error::Output)?;
         Ok(screen)
     }
@@ -214,7 +217,8 @@ impl Drop for Screen {
 
 /// One picture as text.
 fn frame(watch: &Watch, width: u16, height: u16) -> Result<String> {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).map_err(|never| Error::Output(io::Error::other(never.to_string())))?;
+    let mut terminal = Terminal::new(TestBackend::new(width, height))
+        .map_err(|never| Error::Output(io::Error::other(never.to_string())))?;
     let drawn = terminal.draw(|frame| paint(frame, watch, false));
     drawn.map_err(|never| Error::Output(io::Error::other(never.to_string())))?;
     let size = terminal.backend().size().map_err(|never| Error::Output(io::Error::other(never.to_string())))?;
@@ -230,7 +234,8 @@ fn frame(watch: &Watch, width: u16, height: u16) -> Result<String> {
 
 fn paint(frame: &mut ratatui::Frame<'_>, watch: &Watch, is_paused: bool) {
     let Some((_, report)) = &watch.now else { return };
-    let areas = Layout::vertical([Constraint::Length(1), Constraint::Length(7), Constraint::Length(5), Constraint::Min(4)]);
+    let areas =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(7), Constraint::Length(5), Constraint::Min(4)]);
     let [head, figures, curve, pins] = areas.areas(frame.area());
     let state = match (&report.live, report.is_closed) {
         (_, true) => "closed".to_owned(),
@@ -244,7 +249,9 @@ fn paint(frame: &mut ratatui::Frame<'_>, watch: &Watch, is_paused: bool) {
     }
     frame.render_widget(Paragraph::new(Line::from(title)), head);
     paint_figures(frame, figures, report);
-    let rate = report.commits_per_second.map_or_else(|| "commits a second".to_owned(), |rate| format!("commits a second: {}", count(rate as u64)));
+    let rate = report
+        .commits_per_second
+        .map_or_else(|| "commits a second".to_owned(), |rate| format!("commits a second: {}", count(rate as u64)));
     let rates: Vec<u64> = watch.rates.iter().copied().rev().take(curve.width.saturating_sub(2) as usize).collect();
     let rates: Vec<u64> = rates.into_iter().rev().collect();
     let block = Block::default().borders(Borders::ALL).title(rate);

@@ -181,7 +181,8 @@ const BAR: usize = 40;
 fn text(report: &Report, look: Look) -> String {
     let mut out = format!("As of commit {}, pages of {}\n", report.checkpoint, bytes(u64::from(report.page_size)));
     for tree in &report.trees {
-        out += &format!("\n{}\n", look.title(&format!("Tree {} (root: page {})", clean(tree.name.as_bytes()), tree.root)));
+        out +=
+            &format!("\n{}\n", look.title(&format!("Tree {} (root: page {})", clean(tree.name.as_bytes()), tree.root)));
         let mut facts = look.facts("");
         let counted = match tree.counted {
             Some(counted) if counted != tree.entries => format!("but its register counts {}", count(counted)),

@@ -82,7 +82,9 @@ impl Checkpoint {
         let mut problems = Vec::new();
         for (slot, found) in head.slots.iter().enumerate() {
             if let Err(what) = found {
-                problems.push(Problem::new(Structure::Meta, format!("meta {}: {what}", ["A", "B"][slot])).slot(slot as u64 * 2));
+                problems.push(
+                    Problem::new(Structure::Meta, format!("meta {}: {what}", ["A", "B"][slot])).slot(slot as u64 * 2),
+                );
             }
         }
         if let Some(refusal) = &head.refusal {
@@ -159,7 +161,12 @@ impl Checkpoint {
                         (None, None)
                     }
                 };
-                self.table_pages.extend(reference.map(|reference| TableSlot { run: reference.run, level, index, timestamp }));
+                self.table_pages.extend(reference.map(|reference| TableSlot {
+                    run: reference.run,
+                    level,
+                    index,
+                    timestamp,
+                }));
                 let first = index as usize * TABLE_FANOUT;
                 match (level, found) {
                     (0, Some(TablePage::Entries(entries))) => {
@@ -214,7 +221,12 @@ impl Checkpoint {
     }
 }
 
-fn read_table_page(file: &StoreFile, reference: &TableRef, level: u32, index: u32) -> Result<(TablePage, Timestamp), String> {
+fn read_table_page(
+    file: &StoreFile,
+    reference: &TableRef,
+    level: u32,
+    index: u32,
+) -> Result<(TablePage, Timestamp), String> {
     let run = reference.run;
     if run.slots != 1 || run.start < META_SLOTS {
         return Err("it is said to be in an impossible run of slots".to_owned());

@@ -149,7 +149,14 @@ pub fn decode_meta(bytes: &[u8], found: &Result<Meta, String>) -> Decoded {
 #[must_use]
 pub fn decode_table(bytes: &[u8], level: u32, index: u32) -> Decoded {
     let mut decoded = Decoded { kind: "table page".to_owned(), ..Decoded::default() };
-    let layout = [("magic", 4, true), ("level", 4, false), ("index", 4, false), ("zero", 4, false), ("timestamp", 8, false), ("zero", 8, false)];
+    let layout = [
+        ("magic", 4, true),
+        ("level", 4, false),
+        ("index", 4, false),
+        ("zero", 4, false),
+        ("timestamp", 8, false),
+        ("zero", 8, false),
+    ];
     decoded.fields = fields(bytes, 0, &layout);
     if let Some(magic) = decoded.fields.first_mut() {
         magic.value = format!("{:?}", String::from_utf8_lossy(&bytes[..4]));
@@ -171,7 +178,14 @@ pub fn decode_table(bytes: &[u8], level: u32, index: u32) -> Decoded {
         };
         let start = 32 + number_of * 24;
         let page = (level == 0).then(|| index * TABLE_FANOUT as u32 + number_of as u32);
-        decoded.entries.push(EntryLine { index: number_of, offset: Some(start), key: None, value: None, page, note: Some(note) });
+        decoded.entries.push(EntryLine {
+            index: number_of,
+            offset: Some(start),
+            key: None,
+            value: None,
+            page,
+            note: Some(note),
+        });
         decoded.regions.push(RegionLine { start, end: start + 24, region: "item", entry: Some(number_of) });
     }
     decoded
@@ -192,7 +206,13 @@ pub fn decode_version(bytes: &[u8], privacy: Privacy) -> Decoded {
         decoded.faults.push("there are too few bytes for the header of a version".to_owned());
         return decoded;
     };
-    let layout = [("page", 4, false), ("owner (root of its tree)", 4, false), ("birth", 8, false), ("length", 4, false), ("zero", 4, false)];
+    let layout = [
+        ("page", 4, false),
+        ("owner (root of its tree)", 4, false),
+        ("birth", 8, false),
+        ("length", 4, false),
+        ("zero", 4, false),
+    ];
     decoded.fields = fields(bytes, 0, &layout);
     decoded.regions.push(region(0, HEADER_BYTES.min(bytes.len()), "version header"));
     let length = (header.length as usize).clamp(HEADER_BYTES.min(bytes.len()), bytes.len());
@@ -215,7 +235,11 @@ pub fn decode_version(bytes: &[u8], privacy: Privacy) -> Decoded {
         }
         BodyKind::LargeValue => {
             decoded.kind = "large value".to_owned();
-            decoded.fields.extend(fields(bytes, HEADER_BYTES, &[("kind (255: large value)", 1, false), ("zero", 7, false)]));
+            decoded.fields.extend(fields(
+                bytes,
+                HEADER_BYTES,
+                &[("kind (255: large value)", 1, false), ("zero", 7, false)],
+            ));
             let value = body.get(LARGE_VALUE_HEADER..).unwrap_or_default();
             let value = Some(privacy.show(value));
             let offset = Some(HEADER_BYTES + LARGE_VALUE_HEADER);

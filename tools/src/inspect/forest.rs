@@ -265,7 +265,9 @@ impl Forest {
                 Some(Entry::NeverUsed) => {
                     self.problem(Structure::Tree, tree, page, "something refers to it, but it does not exist");
                 }
-                Some(Entry::Register { .. }) => self.problem(Structure::Tree, tree, page, "it is a register, not a page"),
+                Some(Entry::Register { .. }) => {
+                    self.problem(Structure::Tree, tree, page, "it is a register, not a page")
+                }
                 // Told already, by whoever could not read it.
                 Some(Entry::Version { .. }) | None => {}
             }
@@ -359,7 +361,8 @@ impl Forest {
                 self.problem(Structure::Tree, tree, large.page, "this is not a large value");
                 continue;
             }
-            let found = (value.length as usize).saturating_sub(HEADER_BYTES + pentimento_btree::inspect::LARGE_VALUE_HEADER);
+            let found =
+                (value.length as usize).saturating_sub(HEADER_BYTES + pentimento_btree::inspect::LARGE_VALUE_HEADER);
             if found != large.len {
                 let what = format!("it is a large value of {found} bytes, but its leaf says {}", large.len);
                 self.problem(Structure::Tree, tree, large.page, what);
@@ -406,7 +409,12 @@ impl Forest {
         let (entries, is_whole) = (self.trees[tree].entries, self.trees[tree].lost.is_empty());
         match (known, survey.checkpoint.entry(counter)) {
             (Some(count), _) if count != entries && is_whole => {
-                self.problem(Structure::Tree, tree, counter, format!("it counts {count} entries, but there are {entries}"));
+                self.problem(
+                    Structure::Tree,
+                    tree,
+                    counter,
+                    format!("it counts {count} entries, but there are {entries}"),
+                );
             }
             (None, Some(_)) => self.problem(Structure::Tree, tree, counter, "it should be a register, and is none"),
             _ => {}
@@ -436,7 +444,8 @@ impl Forest {
 
     /// Pages that exist, but that no tree reaches. Where a tree has pages that cannot be read, what lies below them is no error of its own.
     fn find_orphans(&mut self, survey: &Survey) {
-        let broken: Vec<PageId> = self.trees.iter().filter(|tree| !tree.lost.is_empty()).map(|tree| tree.root).collect();
+        let broken: Vec<PageId> =
+            self.trees.iter().filter(|tree| !tree.lost.is_empty()).map(|tree| tree.root).collect();
         for id in 0..survey.checkpoint.entries.len() as u32 {
             let page = PageId(id);
             if self.tree_of[id as usize] != NONE {

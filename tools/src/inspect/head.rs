@@ -111,7 +111,9 @@ fn why(slots: &[Result<Meta, String>; 2], chosen: &Meta) -> String {
                 format!("its sequence {newer} is above {older}")
             }
         }
-        _ if chosen.twin => "the other is damaged, but this one is a twin of a clean close, so it is the newest".to_owned(),
+        _ if chosen.twin => {
+            "the other is damaged, but this one is a twin of a clean close, so it is the newest".to_owned()
+        }
         _ => "the other is damaged, but the first two metas of a store tell the same".to_owned(),
     }
 }

@@ -91,7 +91,8 @@ impl LiveReport {
 /// The folder belongs to everybody: what somebody else put there is not believed.
 fn read_own(path: &Path, owner: u32) -> Option<Live> {
     let metadata = fs::symlink_metadata(path).ok()?;
-    let is_trusted = metadata.is_file() && metadata.len() < 64 << 20 && (metadata.uid() == owner || metadata.uid() == 0);
+    let is_trusted =
+        metadata.is_file() && metadata.len() < 64 << 20 && (metadata.uid() == owner || metadata.uid() == 0);
     if !is_trusted {
         return None;
     }

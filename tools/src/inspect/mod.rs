@@ -24,6 +24,7 @@ mod slots;
 mod survey;
 mod view;
 
+pub(crate) use blob::hex;
 pub use blob::{Blob, Privacy};
 pub use checkpoint::{Checkpoint, TableSlot};
 pub use decode::{Decoded, EntryLine, Field, RegionLine, decode_meta, decode_table, decode_version};
@@ -38,9 +39,8 @@ pub use past::{Past, PastState, PastVersion};
 pub use problem::{Problem, Structure};
 pub use scan::Job;
 pub(crate) use scan::read_version;
-pub(crate) use blob::hex;
-pub(crate) use session::{bounds, root_of};
 pub use session::{Entries, OwnedEntry, Session, with_session};
+pub(crate) use session::{bounds, root_of};
 pub use slots::{Remain, SlotMap, SlotUse, Stretch};
 pub use survey::Survey;
 pub use view::{View, ViewError};

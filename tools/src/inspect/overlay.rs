@@ -99,7 +99,9 @@ impl Overlay {
                 Operation::Remove(key) => tree.remove(key).map(drop)?,
                 Operation::RemoveRange(start, end) => tree.remove_range((start, end)).map(drop)?,
                 Operation::Clear => tree.clear().map(drop)?,
-                other => return Err(Error::Unreadable(format!("an operation is not known to this program: {other:?}"))),
+                other => {
+                    return Err(Error::Unreadable(format!("an operation is not known to this program: {other:?}")));
+                }
             }
         }
         txn.commit()?;
@@ -125,7 +127,8 @@ impl Overlay {
         let mut name = None;
         for operation in operations(body) {
             let operation = operation.map_err(Error::from)?;
-            let current = || name.ok_or_else(|| Error::Unreadable("an operation of the journal names no tree".to_owned()));
+            let current =
+                || name.ok_or_else(|| Error::Unreadable("an operation of the journal names no tree".to_owned()));
             match operation {
                 Operation::Tree(entered) => {
                     self.enter(entered, view)?;

@@ -143,7 +143,14 @@ fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Outcome {
     if hasher.finalize() != job.crc {
         return Err("its checksum does not match".to_owned());
     }
-    Ok(PageFacts::new(job.run, job.crc, &header, in_memory, header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS, detail))
+    Ok(PageFacts::new(
+        job.run,
+        job.crc,
+        &header,
+        in_memory,
+        header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS,
+        detail,
+    ))
 }
 
 /// Checks the header of a version, and returns its length.

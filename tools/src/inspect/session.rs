@@ -238,7 +238,8 @@ impl Entries {
                 }
                 let Some((key, at)) = waiting else { continue };
                 let value = session.view.page(at.page)?.get(at.start..at.end);
-                let value = value.ok_or_else(|| Error::Unreadable(format!("page {}: a value lies outside of it", at.page)))?;
+                let value =
+                    value.ok_or_else(|| Error::Unreadable(format!("page {}: a value lies outside of it", at.page)))?;
                 return Ok(Some((key.into_vec(), value.to_vec())));
             }
             if let Some((key, Some(value))) = self.changes.pop() {

@@ -34,12 +34,21 @@ impl Survey {
     ///
     /// # Errors
     /// When the file cannot be read or is no store, when checkpoints follow each other faster than they can be read, and when it is interrupted.
-    pub fn read(file: &StoreFile, detail: bool, interrupt: &Interrupt, seen: &(dyn Fn(u64, u64) + Sync)) -> Result<Survey> {
+    pub fn read(
+        file: &StoreFile,
+        detail: bool,
+        interrupt: &Interrupt,
+        seen: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Survey> {
         Survey::of(file, Checkpoint::read(file)?, detail, interrupt, seen)
     }
 
     /// As [`read`](Survey::read), but a file without any meta gives an empty survey.
-    pub(crate) fn read_whatever(file: &StoreFile, interrupt: &Interrupt, seen: &(dyn Fn(u64, u64) + Sync)) -> Result<Survey> {
+    pub(crate) fn read_whatever(
+        file: &StoreFile,
+        interrupt: &Interrupt,
+        seen: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Survey> {
         Survey::of(file, Checkpoint::read_whatever(file)?, false, interrupt, seen)
     }
 
@@ -87,9 +96,9 @@ impl Survey {
             if is_same || failed.values().all(|(job, _)| newer.job(job.page) == Some(*job)) {
                 let mut failed: Vec<_> = failed.into_values().collect();
                 failed.sort_unstable_by_key(|(job, _)| job.page);
-                let damage = failed.into_iter().map(|(job, what)| {
-                    Problem::new(Structure::Page, what).page(job.page.0).slot(job.run.start)
-                });
+                let damage = failed
+                    .into_iter()
+                    .map(|(job, what)| Problem::new(Structure::Page, what).page(job.page.0).slot(job.run.start));
                 return Ok(Survey::finish(checkpoint, pages, damage.collect(), round));
             }
             checkpoint = newer;

@@ -157,7 +157,11 @@ impl<'f> View<'f> {
         };
         let Some(job) = self.checkpoint.job(page) else {
             let is_lost = (page.0 as usize) < self.checkpoint.entries.len() && self.checkpoint.entry(page).is_none();
-            let why = if is_lost { "its table entry cannot be read" } else { "something refers to it, but it does not exist" };
+            let why = if is_lost {
+                "its table entry cannot be read"
+            } else {
+                "something refers to it, but it does not exist"
+            };
             return Err(damaged(None, why.to_owned()));
         };
         if let Some((offset, copied)) = self.spool.as_ref().and_then(|spool| spool.places[page.0 as usize]) {

@@ -95,7 +95,11 @@ pub(super) fn render(
         uses: Class::ALL.map(Class::name).to_vec(),
         use_colours: Class::ALL.map(Class::colour).to_vec(),
         use_slots: Class::ALL.map(use_slots).to_vec(),
-        trees: forest.trees.iter().map(|tree| Tree { name: &tree.name, root: tree.root.0, entries: tree.entries }).collect(),
+        trees: forest
+            .trees
+            .iter()
+            .map(|tree| Tree { name: &tree.name, root: tree.root.0, entries: tree.entries })
+            .collect(),
         tree_colours: (0..forest.trees.len() as u32).map(tree_colour).collect(),
         oldest,
         youngest,
@@ -151,7 +155,9 @@ fn branches(survey: &Survey) -> String {
     let mut stream = Vec::new();
     for (id, facts) in survey.pages.iter().enumerate() {
         let Some(facts) = facts.as_ref().filter(|facts| facts.kind == Kind::Branch) else { continue };
-        let Some(node) = facts.body.as_ref().and_then(|body| NodeView::parse(PageId(id as u32), body).ok()) else { continue };
+        let Some(node) = facts.body.as_ref().and_then(|body| NodeView::parse(PageId(id as u32), body).ok()) else {
+            continue;
+        };
         let children = node.children();
         put(&mut stream, id as u64);
         put(&mut stream, children.len() as u64);
@@ -177,7 +183,8 @@ fn contents(survey: &Survey, forest: &Forest, file: &StoreFile, context: &Contex
     let known = |page: PageId| survey.page(page).map(|facts| (page, facts));
     let pages: Vec<(PageId, &PageFacts)> = (0..survey.pages.len() as u32).map(PageId).filter_map(known).collect();
     let of = pages.len();
-    let is_important = |page: PageId, facts: &PageFacts| facts.level > 0 || forest.trees.iter().any(|tree| tree.root == page);
+    let is_important =
+        |page: PageId, facts: &PageFacts| facts.level > 0 || forest.trees.iter().any(|tree| tree.root == page);
     let (mut order, others): (Vec<_>, Vec<_>) = pages.into_iter().partition(|(page, facts)| is_important(*page, facts));
     order.sort_by_key(|(_, facts)| std::cmp::Reverse(facts.level));
     // All over the trees: every 64th of the others, then those between.
@@ -214,7 +221,9 @@ fn content(decoded: &Decoded) -> Content {
     let short = |blob: &Option<Blob>| blob.as_ref().map_or_else(String::new, |blob| format!("{blob:.CHARACTERS$}"));
     let mut fields: Vec<(String, String)> =
         decoded.fields.iter().map(|field| (field.name.to_owned(), field.value.clone())).collect();
-    fields.extend(decoded.prefix.as_ref().map(|prefix| ("all keys begin with".to_owned(), format!("{prefix:.CHARACTERS$}"))));
+    fields.extend(
+        decoded.prefix.as_ref().map(|prefix| ("all keys begin with".to_owned(), format!("{prefix:.CHARACTERS$}"))),
+    );
     fields.extend(decoded.faults.iter().map(|fault| ("wrong".to_owned(), fault.clone())));
     let entries = decoded.entries.iter().take(ENTRIES).map(|entry| {
         let note = entry.note.clone().unwrap_or_default();

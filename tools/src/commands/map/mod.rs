@@ -154,7 +154,13 @@ pub fn to_svg(picture: &Picture, by: By) -> String {
 ///
 /// # Errors
 /// When pages cannot be read.
-pub fn to_html(picture: &Picture, survey: &Survey, forest: &Forest, file: &StoreFile, context: &Context) -> Result<String> {
+pub fn to_html(
+    picture: &Picture,
+    survey: &Survey,
+    forest: &Forest,
+    file: &StoreFile,
+    context: &Context,
+) -> Result<String> {
     html::render(picture, survey, forest, file, context)
 }
 

@@ -193,7 +193,8 @@ impl Picture {
     /// How many slots each use has; those that none has are left out.
     #[must_use]
     pub fn uses(&self) -> Vec<(Class, u64)> {
-        let of = |class: Class| self.parts.iter().filter(|part| part.usage == class).map(|part| part.slots).sum::<u64>();
+        let of =
+            |class: Class| self.parts.iter().filter(|part| part.usage == class).map(|part| part.slots).sum::<u64>();
         Class::ALL.into_iter().map(|class| (class, of(class))).filter(|(_, slots)| *slots > 0).collect()
     }
 

@@ -32,18 +32,34 @@ pub(super) fn render(picture: &Picture, by: By) -> String {
     );
     let _ = writeln!(out, "<title>{}</title>", escape(&picture.title(by)));
     let _ = writeln!(out, "<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>");
-    let _ = writeln!(out, "<text x=\"{MARGIN}\" y=\"{}\" font-size=\"16\" font-weight=\"bold\">{}</text>", MARGIN + 8, escape(&picture.title(by)));
+    let _ = writeln!(
+        out,
+        "<text x=\"{MARGIN}\" y=\"{}\" font-size=\"16\" font-weight=\"bold\">{}</text>",
+        MARGIN + 8,
+        escape(&picture.title(by))
+    );
     let row_bytes = bytes(per_cell * COLUMNS * SLOT_BYTES as u64);
     let cell = bytes(per_cell * SLOT_BYTES as u64);
-    let _ = writeln!(out, "<text x=\"{MARGIN}\" y=\"{}\" fill=\"#555\">a cell is {cell} of the file, a row {row_bytes}; it begins at the top left</text>", MARGIN + 8 + LINE);
+    let _ = writeln!(
+        out,
+        "<text x=\"{MARGIN}\" y=\"{}\" fill=\"#555\">a cell is {cell} of the file, a row {row_bytes}; it begins at the top left</text>",
+        MARGIN + 8 + LINE
+    );
     // Equal neighbours in a row are one rectangle.
     for (row, cells) in cells.chunks(COLUMNS as usize).enumerate() {
         let mut column = 0;
         while column < cells.len() {
             let colour = colour_of(picture, cells[column], by, births);
-            let alike = cells[column..].iter().take_while(|part| colour_of(picture, part, by, births) == colour).count();
+            let alike =
+                cells[column..].iter().take_while(|part| colour_of(picture, part, by, births) == colour).count();
             let (x, y) = (MARGIN + column as u64 * CELL, top + row as u64 * CELL);
-            let _ = writeln!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>", alike as u64 * CELL, CELL - 1, hex(colour));
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>",
+                alike as u64 * CELL,
+                CELL - 1,
+                hex(colour)
+            );
             column += alike;
         }
     }
@@ -66,11 +82,15 @@ fn legend(picture: &Picture, by: By, (oldest, youngest): (u64, u64)) -> Vec<([u8
         Class::Free => "free",
         Class::Unknown => "unknown: free, or needed by a reader",
     };
-    let share = |slots: u64| format!("{} ({:.0} %)", bytes(slots * SLOT_BYTES as u64), slots as f64 * 100.0 / picture.slots.max(1) as f64);
+    let share = |slots: u64| {
+        format!("{} ({:.0} %)", bytes(slots * SLOT_BYTES as u64), slots as f64 * 100.0 / picture.slots.max(1) as f64)
+    };
     match by {
-        By::Use => {
-            picture.uses().into_iter().map(|(class, slots)| (class.colour(), format!("{}, {}", meaning(class), share(slots)))).collect()
-        }
+        By::Use => picture
+            .uses()
+            .into_iter()
+            .map(|(class, slots)| (class.colour(), format!("{}, {}", meaning(class), share(slots))))
+            .collect(),
         By::Tree => {
             let names = picture.trees.names.iter().enumerate();
             names.map(|(number, name)| (tree_colour(number as u32), format!("tree {name}"))).collect()

@@ -15,7 +15,11 @@ pub(super) fn render(picture: &Picture, by: By, rows: usize, look: Look) -> Stri
     let per_cell = picture.slots.div_ceil((columns * rows) as u64).max(1);
     let births = picture.births();
     let mut out = format!("{}\n", look.title(&picture.title(by)));
-    out += &format!("a cell is {}, a row {}\n\n", cell_text(per_cell), bytes(per_cell * columns as u64 * SLOT_BYTES as u64));
+    out += &format!(
+        "a cell is {}, a row {}\n\n",
+        cell_text(per_cell),
+        bytes(per_cell * columns as u64 * SLOT_BYTES as u64)
+    );
     for (row, cells) in picture.cells(per_cell).chunks(columns).enumerate() {
         let mut line = format!("{:>width$} ", row as u64 * per_cell * columns as u64, width = MARGIN - 1);
         for part in cells {
@@ -66,14 +70,20 @@ fn legend(picture: &Picture, by: By, (oldest, youngest): (u64, u64), look: Look)
         };
         let share = slots as f64 * 100.0 / picture.slots.max(1) as f64;
         let name = class.name();
-        out += &format!("  {mark} {name:<9} {:>12} slots  {share:5.1} %  {}\n", count(slots), bytes(slots * SLOT_BYTES as u64));
+        out += &format!(
+            "  {mark} {name:<9} {:>12} slots  {share:5.1} %  {}\n",
+            count(slots),
+            bytes(slots * SLOT_BYTES as u64)
+        );
     }
     match by {
         By::Use => {}
         By::Tree => {
             for (number, name) in picture.trees.names.iter().enumerate() {
                 let mark = match look.is_coloured() {
-                    true => look.paint('█', Style::new().fg_color(Some(rgb(super::picture::tree_colour(number as u32))))),
+                    true => {
+                        look.paint('█', Style::new().fg_color(Some(rgb(super::picture::tree_colour(number as u32)))))
+                    }
                     false => tree_letter(number as u32).to_string(),
                 };
                 out += &format!("  {mark} tree {}\n", crate::format::text(name.as_bytes()));
