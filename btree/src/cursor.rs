@@ -6,14 +6,13 @@
 //! Each end of the range stands in a leaf and knows which of its entries are left, `low..high`. When both ends stand
 //! in the same leaf they keep their windows equal.
 
-use std::cmp::Ordering;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, is_empty};
 use crate::key::Key;
-use crate::node::Node;
+use crate::node::{AHEAD, Node};
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
 use crate::path::{Path, Way};
@@ -31,6 +30,9 @@ pub struct Cursor {
     finished: bool,
 }
 
+/// A walk that begins with fewer entries than this in its first leaf will most likely need the next one.
+const NEAR: usize = 12;
+
 /// Where one end of a range stands.
 #[derive(Debug, Clone)]
 struct Stand {
@@ -39,8 +41,15 @@ struct Stand {
     /// The entries of the leaf that are left.
     low: usize,
     high: usize,
+    /// The leaf that comes after this one, if that is known, to ask for its memory early.
+    beyond: PageId,
     /// Whether this end may not leave the leaf, because the range's other bound lies in it.
     edge: bool,
+}
+
+impl Stand {
+    const NOWHERE: Stand =
+        Stand { path: Path::new(), leaf: PageId::NONE, low: 0, high: 0, beyond: PageId::NONE, edge: false };
 }
 
 fn own(bound: Bound<&[u8]>) -> Bound<Key<'static>> {
@@ -51,16 +60,18 @@ fn borrow<'k>(bound: &'k Bound<Key<'static>>) -> Bound<&'k [u8]> {
     bound.as_ref().map(Key::as_slice)
 }
 
-/// The first and the last key of a leaf that is not the root and so must have some, in order.
-fn ends<'p>(leaf: &Node<'p>) -> Result<(Parts<'p>, Parts<'p>), Fault> {
-    let Some(last) = leaf.count().checked_sub(1) else {
-        return Err(leaf.fault("a leaf below a branch is empty"));
-    };
-    let ends = (leaf.key(0)?, leaf.key(last)?);
-    match ends.0.cmp(&ends.1) {
-        Ordering::Greater => Err(leaf.fault("keys do not ascend within a leaf")),
-        _ => Ok(ends),
+/// Refuses a step from `left` to the leaf right of it, or the other way round, when keys do not ascend. First keys ascend strictly
+/// from leaf to leaf, so that no walk meets a leaf twice, whatever the branches of a damaged tree say.
+#[inline]
+fn check_step<'p>(left: &Node<'p>, right: &Node<'p>, entered: &Node<'p>) -> Result<(), Fault> {
+    if entered.count() == 0 {
+        return Err(entered.fault("a leaf below a branch is empty"));
     }
+    let Some(last) = left.count().checked_sub(1) else { return Ok(()) };
+    if right.count() == 0 || (left.precedes(0, right, 0)? && left.precedes(last, right, 0)?) {
+        return Ok(());
+    }
+    Err(entered.fault("keys do not ascend from leaf to leaf"))
 }
 
 impl Cursor {
@@ -101,7 +112,7 @@ impl Cursor {
         match leaf.entry(index) {
             Ok((suffix, stored)) => {
                 let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
-                Ok(Some((key, stored.location(leaf))))
+                Ok(Some((key, stored.location(leaf.page))))
             }
             Err(fault) => {
                 self.finish();
@@ -175,9 +186,14 @@ impl Cursor {
         let mut leaf = match &self.front {
             Some(front) => Node::read(pages, front.leaf)?,
             None => {
-                let (path, leaf) = Path::seek(pages, self.root, Way::to_start(borrow(&self.start)))?;
-                let low = leaf.start_of(&self.start)?;
-                self.front = Some(self.enter_front(path, &leaf, low)?);
+                let front = self.front.insert(Stand::NOWHERE);
+                let leaf = front.path.descend_from(pages, self.root, Way::to_start(borrow(&self.start)))?;
+                front.leaf = leaf.page;
+                front.low = leaf.start_of(&self.start)?;
+                if leaf.count() < front.low + NEAR {
+                    front.path.prefetch_next(pages)?;
+                }
+                self.enter_front(&leaf)?;
                 leaf
             }
         };
@@ -188,18 +204,16 @@ impl Cursor {
             if front.edge || self.back.as_ref().is_some_and(|back| back.leaf == front.leaf) {
                 break;
             }
-            let Some(next) = front.path.neighbour(pages, true)? else {
+            let Some((next, beyond)) = front.path.neighbour(pages, true)? else {
                 break;
             };
-            let (first, _) = ends(&next)?;
-            if let Some(last) = leaf.count().checked_sub(1)
-                && leaf.key(last)?.cmp(&first) != Ordering::Less
-            {
-                return Err(next.fault("keys do not ascend from leaf to leaf").into());
-            }
+            next.prefetch_entries(0);
+            check_step(&leaf, &next, &next)?;
             leaf = next;
-            let path = front.path.clone();
-            self.front = Some(self.enter_front(path, &leaf, 0)?);
+            front.leaf = leaf.page;
+            front.beyond = beyond.unwrap_or(PageId::NONE);
+            front.low = 0;
+            self.enter_front(&leaf)?;
         }
         Ok(None)
     }
@@ -211,9 +225,12 @@ impl Cursor {
         let mut leaf = match &self.back {
             Some(back) => Node::read(pages, back.leaf)?,
             None => {
-                let (path, leaf) = Path::seek(pages, self.root, Way::to_end(borrow(&self.end)))?;
-                let high = leaf.end_of(&self.end)?;
-                self.back = Some(self.enter_back(path, &leaf, high)?);
+                let back = self.back.insert(Box::new(Stand::NOWHERE));
+                let leaf = back.path.descend_from(pages, self.root, Way::to_end(borrow(&self.end)))?;
+                back.leaf = leaf.page;
+                back.high = leaf.end_of(&self.end)?;
+                leaf.prefetch_entries(back.high.saturating_sub(AHEAD));
+                self.enter_back(&leaf)?;
                 leaf
             }
         };
@@ -224,36 +241,63 @@ impl Cursor {
             if back.edge || self.front.as_ref().is_some_and(|front| front.leaf == back.leaf) {
                 break;
             }
-            let Some(next) = back.path.neighbour(pages, false)? else {
+            let Some((next, beyond)) = back.path.neighbour(pages, false)? else {
                 break;
             };
-            let (_, last) = ends(&next)?;
-            if leaf.count() > 0 && leaf.key(0)?.cmp(&last) != Ordering::Greater {
-                return Err(next.fault("keys do not ascend from leaf to leaf").into());
-            }
+            next.prefetch_entries(next.count().saturating_sub(AHEAD));
+            check_step(&next, &leaf, &next)?;
             leaf = next;
-            let path = back.path.clone();
-            let count = leaf.count();
-            self.back = Some(self.enter_back(path, &leaf, count)?);
+            back.leaf = leaf.page;
+            back.beyond = beyond.unwrap_or(PageId::NONE);
+            back.high = leaf.count();
+            self.enter_back(&leaf)?;
         }
         Ok(None)
     }
 
-    fn enter_front(&self, path: Path, leaf: &Node<'_>, low: usize) -> Result<Stand, Fault> {
-        let mut high = leaf.end_of(&self.end)?;
-        let edge = high < leaf.count();
+    /// Finds out how far the front may go in a leaf that it has just entered.
+    #[inline]
+    fn enter_front(&mut self, leaf: &Node<'_>) -> Result<(), Fault> {
+        let Some(front) = &mut self.front else { return Ok(()) };
+        front.high = leaf.end_of(&self.end)?;
+        front.edge = front.high < leaf.count();
         if let Some(back) = self.back.as_ref().filter(|back| back.leaf == leaf.page) {
-            high = high.min(back.high);
+            front.high = front.high.min(back.high);
         }
-        Ok(Stand { path, leaf: leaf.page, low, high, edge })
+        Ok(())
     }
 
-    fn enter_back(&self, path: Path, leaf: &Node<'_>, high: usize) -> Result<Box<Stand>, Fault> {
-        let mut low = leaf.start_of(&self.start)?;
-        let edge = low > 0;
+    /// Finds out how far the back may go in a leaf that it has just entered.
+    #[inline]
+    fn enter_back(&mut self, leaf: &Node<'_>) -> Result<(), Fault> {
+        let Some(back) = &mut self.back else { return Ok(()) };
+        back.low = leaf.start_of(&self.start)?;
+        back.edge = back.low > 0;
         if let Some(front) = self.front.as_ref().filter(|front| front.leaf == leaf.page) {
-            low = low.max(front.low);
+            back.low = back.low.max(front.low);
         }
-        Ok(Box::new(Stand { path, leaf: leaf.page, low, high, edge }))
+        Ok(())
+    }
+
+    /// What is left in the leaf of the front, and in that of the back.
+    pub(crate) fn windows(&self) -> [Option<(PageId, Range<usize>)>; 2] {
+        let window = |stand: &Stand| (stand.leaf, stand.low..stand.high);
+        [self.front.as_ref().map(window), self.back.as_deref().map(window)]
+    }
+
+    /// The leaf that an end will enter next, if it is known and may be entered.
+    pub(crate) fn beyond(&self, at_front: bool) -> Option<PageId> {
+        let stand = if at_front { self.front.as_ref() } else { self.back.as_deref() }?;
+        (stand.beyond != PageId::NONE && !stand.edge).then_some(stand.beyond)
+    }
+
+    /// Notes what somebody has taken from the windows himself.
+    pub(crate) fn set_windows(&mut self, front: Range<usize>, back: Range<usize>) {
+        if let Some(stand) = &mut self.front {
+            (stand.low, stand.high) = (front.start, front.end);
+        }
+        if let Some(stand) = &mut self.back {
+            (stand.low, stand.high) = (back.start, back.end);
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::layout::{
     BRANCH_CELL, CHILD, GROWTH, HEAD, HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, NODE_LIMIT, OFFSET, head_of,
     stride,
 };
-use crate::node::{Extent, Node, Stored, damaged, touch_arrays};
+use crate::node::{Extent, Node, Stored, damaged, prefetch_arrays};
 use crate::pages::{Fault, PageMut};
 use crate::splice::Children;
 
@@ -104,7 +104,7 @@ impl<'a> NodeMut<'a> {
     /// Opens a page that must be a leaf.
     #[inline]
     pub fn open_leaf(page: PageId, target: PageMut<'a>) -> Result<NodeMut<'a>, Fault> {
-        touch_arrays(target.body);
+        prefetch_arrays(target.body);
         let node = NodeMut::open(page, target)?;
         if node.header.level == 0 { Ok(node) } else { Err(damaged(page, "this is not a leaf")) }
     }

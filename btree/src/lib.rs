@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod balance;
+mod batch;
 mod bounds;
 mod bulk;
 mod check;
@@ -43,7 +44,9 @@ mod insert;
 pub mod inspect;
 mod key;
 mod layout;
+mod leaf_writer;
 mod loader;
+mod lookup;
 pub mod memory;
 mod node;
 pub mod pages;
@@ -61,6 +64,7 @@ mod tree;
 mod tree_mut;
 mod value;
 
+pub use batch::{Filling, SortedEntries};
 pub use bounds::KeyBounds;
 pub use check::{Census, Finding, Problem, check};
 pub use cursor::Cursor;
@@ -72,5 +76,5 @@ pub use range::{Entry, Range};
 pub use remove::OwnedEntry;
 pub use summary::{PageSummary, SummaryEntry, summarize_page};
 pub use tree::Tree;
-pub use tree_mut::{TreeMut, create};
+pub use tree_mut::{TreeMut, check_entry, create};
 pub use value::ValueLocation;

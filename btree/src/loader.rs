@@ -87,6 +87,7 @@ impl Loader {
         };
         let reuse = self.reuse.take();
         let (page, _) = tree.write_pieces(&self.run, &[self.run.all()], reuse.as_slice())?;
+        tree.pages.finished(page)?;
         if self.first.is_none() {
             self.first = Some(page);
         } else {

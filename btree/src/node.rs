@@ -3,16 +3,13 @@
 //! Promises: a [`Node`] exists only when its header agrees with the length of its body, so that its arrays can be
 //! sliced; each cell is checked when it is met. A body of any content gives a [`Fault`] at worst.
 
-use std::hint::black_box;
+use std::cmp::Ordering;
 
-use pentimento_storage::PageId;
+use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
 use crate::layout::{HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header};
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
-
-/// The bytes of a line of the processor's cache, on most machines.
-const LINE: usize = 64;
 
 /// A fault in `page`.
 #[cold]
@@ -20,19 +17,19 @@ pub(crate) fn damaged(page: PageId, what: &'static str) -> Fault {
     Fault::Damaged { page, what }
 }
 
-/// Loads one byte of each line that the header and the arrays of a usual leaf take. The loads do not depend on each
-/// other, so they cost about as much as the slowest of them.
-#[inline]
-pub(crate) fn touch_arrays(body: &[u8]) {
-    if let Some(lines) = body.first_chunk::<{ 6 * LINE }>() {
-        black_box(lines[0]);
-        black_box(lines[LINE]);
-        black_box(lines[2 * LINE]);
-        black_box(lines[3 * LINE]);
-        black_box(lines[4 * LINE]);
-        black_box(lines[5 * LINE]);
+/// Asks for the lines that the header and the arrays of a usual leaf take, all at once.
+#[inline(always)]
+pub(crate) fn prefetch_arrays(body: &[u8]) {
+    for line in 0..6 {
+        prefetch_line(body, line * CACHE_LINE);
     }
 }
+
+/// How many lines of an entry are asked for ahead of its use.
+const ENTRY_LINES: usize = 4;
+
+/// How many entries ahead of the one that is handed out memory is asked for.
+pub(crate) const AHEAD: usize = 8;
 
 /// A node whose header has been checked.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +37,8 @@ pub(crate) struct Node<'p> {
     pub page: PageId,
     pub header: Header,
     pub prefix: &'p [u8],
+    /// The eight bytes where the prefix begins, whatever its length.
+    pub prefix_word: u64,
     pub heads: &'p [[u8; 4]],
     pub children: &'p [[u8; 4]],
     pub offsets: &'p [[u8; 2]],
@@ -66,7 +65,20 @@ pub(crate) struct Extent {
 }
 
 impl<'p> Node<'p> {
-    #[inline]
+    /// A leaf without entries that is no page's.
+    pub const EMPTY: Node<'static> = Node {
+        page: PageId::NONE,
+        header: Header { level: 0, flags: 0, prefix_len: 0, count: 0, cap: 0, garbage: 0, leftmost: PageId::NONE },
+        prefix: &[],
+        prefix_word: 0,
+        heads: &[],
+        children: &[],
+        offsets: &[],
+        cells: &[],
+        cells_at: 0,
+    };
+
+    #[inline(always)]
     pub fn parse(page: PageId, body: &'p [u8]) -> Result<Node<'p>, Fault> {
         let Some(bytes) = body.first_chunk::<HEADER>() else {
             return Err(damaged(page, "the node is shorter than its header"));
@@ -86,6 +98,7 @@ impl<'p> Node<'p> {
             page,
             header,
             prefix: slice(HEADER, prefix_len),
+            prefix_word: body.get(HEADER..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word)),
             heads: slice(at.heads, count * 4).as_chunks().0,
             children: if header.level == 0 { &[] } else { slice(at.children, count * 4).as_chunks().0 },
             offsets: slice(at.offsets, count * 2).as_chunks().0,
@@ -95,17 +108,17 @@ impl<'p> Node<'p> {
     }
 
     /// Reads a page as a node.
-    #[inline]
+    #[inline(always)]
     pub fn read<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
         Ok(Node::parse(page, pages.page(page)?)?)
     }
 
     /// Reads a page that must be a node just below `parent`.
-    #[inline]
+    #[inline(always)]
     pub fn read_below<P: ReadPages>(pages: &'p P, page: PageId, parent: u8) -> Result<Node<'p>, P::Error> {
         let body = pages.page(page)?;
         if parent == 1 {
-            touch_arrays(body);
+            prefetch_arrays(body);
         }
         let node = Node::parse(page, body)?;
         if node.header.level + 1 != parent {
@@ -136,7 +149,7 @@ impl<'p> Node<'p> {
     }
 
     /// The child number `index`, the leftmost one being number 0.
-    #[inline]
+    #[inline(always)]
     pub fn child(&self, index: usize) -> Result<PageId, Fault> {
         match index.checked_sub(1) {
             None if !self.is_leaf() => Ok(self.header.leftmost),
@@ -155,7 +168,7 @@ impl<'p> Node<'p> {
     }
 
     /// The cell of entry `index` from its start, and where it starts.
-    #[inline]
+    #[inline(always)]
     fn cell(&self, index: usize) -> Result<(usize, &'p [u8]), Fault> {
         let Some(offset) = self.offsets.get(index) else {
             return Err(self.fault("there is no such entry"));
@@ -168,7 +181,7 @@ impl<'p> Node<'p> {
     }
 
     /// The part of key `index` that follows the node's prefix.
-    #[inline]
+    #[inline(always)]
     pub fn suffix(&self, index: usize) -> Result<&'p [u8], Fault> {
         let (_, cell) = self.cell(index)?;
         let suffix = cell.first_chunk::<2>().and_then(|len| {
@@ -183,14 +196,44 @@ impl<'p> Node<'p> {
         Ok(Parts { prefix: self.prefix, suffix: self.suffix(index)? })
     }
 
-    /// The suffix and the value of entry `index` of a leaf.
+    /// Whether key `index` is less than key `at` of another node.
+    pub fn precedes(&self, index: usize, other: &Node<'_>, at: usize) -> Result<bool, Fault> {
+        // Heads tell the order of most keys, without a look at the cells.
+        if self.prefix.is_empty()
+            && other.prefix.is_empty()
+            && let (Some(head), Some(other_head)) = (self.head(index), other.head(at))
+            && head != other_head
+        {
+            return Ok(head < other_head);
+        }
+        Ok(self.key(index)?.cmp(&other.key(at)?) == Ordering::Less)
+    }
+
+    /// Asks for the lines of entry `index` of a leaf that a small entry takes, if there is such an entry.
+    #[inline(always)]
+    pub fn prefetch_entry(&self, index: usize) {
+        if let Some(offset) = self.offsets.get(index) {
+            let at = usize::from(u16::from_le_bytes(*offset));
+            for line in 0..ENTRY_LINES {
+                prefetch_line(self.cells, at + line * CACHE_LINE);
+            }
+        }
+    }
+
+    /// Asks for the first entries of a walk that begins at `first`.
     #[inline]
+    pub fn prefetch_entries(&self, first: usize) {
+        (first..first + AHEAD).for_each(|index| self.prefetch_entry(index));
+    }
+
+    /// The suffix and the value of entry `index` of a leaf.
+    #[inline(always)]
     pub fn entry(&self, index: usize) -> Result<(&'p [u8], Stored<'p>), Fault> {
         let (at, cell) = self.cell(index)?;
         self.decode(at, cell).ok_or_else(|| self.fault("an entry ends past the end"))
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode(&self, at: usize, cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
         let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
         let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));

@@ -4,7 +4,7 @@
 //! asks for a private body that it may change in place. Bodies come from disk, so nothing in them is believed before
 //! it has been checked: a damaged body gives a [`Fault`], never a panic and never an endless loop.
 
-use pentimento_storage::PageId;
+use pentimento_storage::{Hint, PageId};
 
 /// Why an operation of the map failed, apart from failures of the pages themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,13 @@ pub trait ReadPages {
     fn prefetch(&self, id: PageId) {
         let _ = id;
     }
+
+    /// Where page `id` begins, to ask for more of it than [`prefetch`](ReadPages::prefetch) does.
+    #[inline]
+    fn hint(&self, id: PageId) -> Hint {
+        let _ = id;
+        Hint::NONE
+    }
 }
 
 /// A private copy of a page, to be changed in place.
@@ -86,4 +93,14 @@ pub trait WritePages: ReadPages {
     /// # Errors
     /// When there is no such page.
     fn free(&mut self, id: PageId) -> Result<(), Self::Error>;
+
+    /// A hint that page `id` will not be changed again soon, if ever: a large transaction may write it out.
+    ///
+    /// # Errors
+    /// When it is written out and that fails.
+    #[inline]
+    fn finished(&mut self, id: PageId) -> Result<(), Self::Error> {
+        let _ = id;
+        Ok(())
+    }
 }

@@ -8,16 +8,19 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::layout::MAX_LEVEL;
+use crate::lookup;
 use crate::node::Node;
 use crate::pages::{Fault, ReadPages};
 
 const MAX_STEPS: usize = MAX_LEVEL as usize;
+/// As many steps as usual trees need are kept in place; paths are moved about.
+const IN_PLACE: usize = 6;
 
 /// The branches from the root to a leaf, each with the number of the child that was taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
-    pages: [PageId; MAX_STEPS],
-    children: [u16; MAX_STEPS],
+    steps: [(PageId, u16); IN_PLACE],
+    deeper: Vec<(PageId, u16)>,
     len: u8,
 }
 
@@ -56,7 +59,7 @@ impl<'k> Way<'k> {
 
 impl Path {
     pub const fn new() -> Path {
-        Path { pages: [PageId::NONE; MAX_STEPS], children: [0; MAX_STEPS], len: 0 }
+        Path { steps: [(PageId::NONE, 0); IN_PLACE], deeper: Vec::new(), len: 0 }
     }
 
     /// How many branches there are above the leaf.
@@ -68,26 +71,44 @@ impl Path {
     /// The branch at `depth`, 0 being the root, and the number of the child taken there.
     #[inline]
     pub fn step(&self, depth: usize) -> (PageId, usize) {
-        (self.pages[depth], usize::from(self.children[depth]))
+        let (page, child) = match self.steps.get(depth) {
+            Some(step) => *step,
+            None => self.deeper[depth - IN_PLACE],
+        };
+        (page, usize::from(child))
+    }
+
+    fn set_child(&mut self, depth: usize, child: usize) {
+        match self.steps.get_mut(depth) {
+            Some(step) => step.1 = child as u16,
+            None => self.deeper[depth - IN_PLACE].1 = child as u16,
+        }
     }
 
     /// Whether the path keeps to the first child everywhere.
     pub fn is_leftmost(&self) -> bool {
-        self.children[..self.len()].iter().all(|child| *child == 0)
+        (0..self.len()).all(|depth| self.step(depth).1 == 0)
     }
 
     #[inline]
     fn push(&mut self, page: PageId, child: usize) -> Result<(), Fault> {
         let at = self.len();
-        match (self.pages.get_mut(at), self.children.get_mut(at)) {
-            (Some(to_page), Some(to_child)) => {
-                *to_page = page;
-                *to_child = child as u16;
-                self.len += 1;
-                Ok(())
-            }
-            _ => Err(crate::node::damaged(page, "the tree is too deep")),
+        match self.steps.get_mut(at) {
+            Some(step) => *step = (page, child as u16),
+            None => self.push_deeper(page, child)?,
         }
+        self.len += 1;
+        Ok(())
+    }
+
+    #[cold]
+    fn push_deeper(&mut self, page: PageId, child: usize) -> Result<(), Fault> {
+        if self.len() == MAX_STEPS {
+            return Err(crate::node::damaged(page, "the tree is too deep"));
+        }
+        self.deeper.truncate(self.len() - IN_PLACE);
+        self.deeper.push((page, child as u16));
+        Ok(())
     }
 
     /// Goes down from `node` to a leaf, which it gives.
@@ -106,11 +127,27 @@ impl Path {
         Ok(node)
     }
 
+    /// Makes this the path from `root` to a leaf, which it gives.
+    #[inline]
+    pub fn descend_from<'p, P: ReadPages>(
+        &mut self,
+        pages: &'p P,
+        root: PageId,
+        way: Way<'_>,
+    ) -> Result<Node<'p>, P::Error> {
+        self.len = 0;
+        if let Way::Key(key) = way {
+            let (page, body) = lookup::descend(pages, root, key, |page, number| self.push(page, number))?;
+            return Ok(lookup::leaf(page, body)?);
+        }
+        self.descend(pages, Node::read(pages, root)?, way)
+    }
+
     /// The path from `root` to a leaf, and the leaf.
     #[inline]
     pub fn seek<'p, P: ReadPages>(pages: &'p P, root: PageId, way: Way<'_>) -> Result<(Path, Node<'p>), P::Error> {
         let mut path = Path::new();
-        let leaf = path.descend(pages, Node::read(pages, root)?, way)?;
+        let leaf = path.descend_from(pages, root, way)?;
         Ok((path, leaf))
     }
 
@@ -133,8 +170,24 @@ impl Path {
         }
     }
 
-    /// Steps to the next leaf, or to the previous one; `None` when there is none.
-    pub fn neighbour<'p, P: ReadPages>(&mut self, pages: &'p P, forward: bool) -> Result<Option<Node<'p>>, P::Error> {
+    /// Asks for the next leaf, if it has the same parent.
+    pub fn prefetch_next<P: ReadPages>(&self, pages: &P) -> Result<(), P::Error> {
+        if let Some(top) = self.len().checked_sub(1) {
+            let (page, number) = self.step(top);
+            let parent = Node::read(pages, page)?;
+            if number < parent.count() {
+                pages.prefetch(parent.child(number + 1)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps to the next leaf, or to the previous one; `None` when there is none. Tells the leaf beyond it, too, if it has the same parent.
+    pub fn neighbour<'p, P: ReadPages>(
+        &mut self,
+        pages: &'p P,
+        forward: bool,
+    ) -> Result<Option<(Node<'p>, Option<PageId>)>, P::Error> {
         while let Some(top) = self.len().checked_sub(1) {
             let (page, number) = self.step(top);
             let node = Node::read(pages, page)?;
@@ -145,13 +198,16 @@ impl Path {
             };
             // The level of this branch was checked on the way down; a page that changed since is damaged.
             let child = Node::read_below(pages, node.child(next)?, node.header.level)?;
-            self.children[top] = next as u16;
+            self.set_child(top, next);
             let beyond = if forward { Some(next + 1) } else { next.checked_sub(1) };
-            if let Some(beyond) = beyond.filter(|beyond| *beyond <= node.count()) {
-                pages.prefetch(node.child(beyond)?);
+            let beyond =
+                beyond.filter(|beyond| *beyond <= node.count()).map(|beyond| node.child(beyond)).transpose()?;
+            if let Some(beyond) = beyond {
+                pages.prefetch(beyond);
             }
+            let beyond = beyond.filter(|_| child.is_leaf());
             let way = if forward { Way::First } else { Way::Last };
-            return self.descend(pages, child, way).map(Some);
+            return Ok(Some((self.descend(pages, child, way)?, beyond)));
         }
         Ok(None)
     }

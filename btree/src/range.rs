@@ -5,61 +5,160 @@
 
 use std::iter::FusedIterator;
 
-use pentimento_storage::PageId;
+use pentimento_storage::{CACHE_LINE, Hint, PageId};
 
 use crate::bounds::KeyBounds;
 use crate::cursor::Cursor;
 use crate::key::Key;
-use crate::node::Node;
+use crate::node::{AHEAD, Node};
 use crate::pages::ReadPages;
 use crate::parts::Parts;
 
 /// A key and its value, both borrowed from the pages.
 pub type Entry<'p> = (Key<'p>, &'p [u8]);
 
+/// How much of the next leaf is asked for with each entry, in lines: a walk that has left one leaf will most likely go on.
+const ASKED_LINES: usize = 4;
+/// How much of the next leaf is asked for in all, in bytes.
+const ASKED_MAX: usize = 8192;
+
+/// What is left of a leaf: entries `low..high`.
+#[derive(Clone, Copy)]
+struct Window<'p> {
+    leaf: Node<'p>,
+    low: usize,
+    high: usize,
+    /// The leaf after it, whose memory is asked for while this one is handed out, and how much of it has been.
+    beyond: Hint,
+    asked: usize,
+}
+
+impl<'p> Window<'p> {
+    const EMPTY: Window<'static> = Window { leaf: Node::EMPTY, low: 0, high: 0, beyond: Hint::NONE, asked: ASKED_MAX };
+
+    /// The index of the entry at one end, taken away; `None` if none is left.
+    #[inline(always)]
+    fn take(&mut self, from_front: bool) -> Option<usize> {
+        if self.low >= self.high {
+            return None;
+        }
+        if self.asked < ASKED_MAX {
+            for line in 0..ASKED_LINES {
+                self.beyond.prefetch(self.asked + line * CACHE_LINE);
+            }
+            self.asked += ASKED_LINES * CACHE_LINE;
+        }
+        if from_front {
+            self.low += 1;
+            self.leaf.prefetch_entry(self.low - 1 + AHEAD);
+            Some(self.low - 1)
+        } else {
+            self.high -= 1;
+            self.leaf.prefetch_entry(self.high.wrapping_sub(AHEAD));
+            Some(self.high)
+        }
+    }
+}
+
 /// An iterator over the entries of a range, in the order of their keys, from either end.
 pub struct Range<'p, P> {
     pages: &'p P,
     cursor: Cursor,
-    front: Option<Node<'p>>,
-    back: Option<Node<'p>>,
+    /// The windows of the cursor's two ends. What is taken from them the cursor learns when it is asked for the next leaf.
+    front: Window<'p>,
+    back: Option<Box<Window<'p>>>,
+    /// Both ends stand in the same leaf: then only `front` is used.
+    shared: bool,
 }
 
 impl<'p, P: ReadPages> Range<'p, P> {
     pub(crate) fn new(pages: &'p P, root: PageId, bounds: impl KeyBounds) -> Range<'p, P> {
-        Range { pages, cursor: Cursor::new(root, bounds), front: None, back: None }
+        let cursor = Cursor::new(root, bounds);
+        Range { pages, cursor, front: Window::EMPTY, back: None, shared: false }
     }
 
     pub(crate) fn read_front(mut self) -> Result<Self, P::Error> {
-        self.front = self.cursor.front_leaf(self.pages)?;
+        self.enter(true)?;
         Ok(self)
     }
 
-    /// Goes to the next leaf and takes its first entry.
-    #[inline(never)]
-    fn enter_front(&mut self) -> Result<Option<usize>, P::Error> {
-        self.front = self.cursor.front_leaf(self.pages)?;
-        let index = self.cursor.take_front();
-        Ok(index)
+    #[inline(always)]
+    fn window(&mut self, at_front: bool) -> Option<&mut Window<'p>> {
+        if at_front || self.shared { Some(&mut self.front) } else { self.back.as_deref_mut() }
     }
 
-    /// Goes to the previous leaf and takes its last entry.
+    fn clear(&mut self) {
+        (self.front, self.back, self.shared) = (Window::EMPTY, None, false);
+    }
+
+    /// Goes on to the next leaf at one end that has entries left.
     #[inline(never)]
-    fn enter_back(&mut self) -> Result<Option<usize>, P::Error> {
-        self.back = self.cursor.back_leaf(self.pages)?;
-        let index = self.cursor.take_back();
-        Ok(index)
+    fn enter(&mut self, at_front: bool) -> Result<(), P::Error> {
+        let front = self.front.low..self.front.high;
+        let back = self.window(false).map_or(0..0, |back| back.low..back.high);
+        self.cursor.set_windows(front, back);
+        let leaf = if at_front { self.cursor.front_leaf(self.pages) } else { self.cursor.back_leaf(self.pages) }?;
+        let Some(leaf) = leaf else {
+            self.clear();
+            return Ok(());
+        };
+        let [front, back] = self.cursor.windows();
+        self.shared = matches!((&front, &back), (Some(front), Some(back)) if front.0 == back.0);
+        // The window of the end that did not move changes only if they have met.
+        if let Some((_, left)) = if at_front || self.shared { front } else { back } {
+            let beyond = self.cursor.beyond(at_front);
+            let window = Window {
+                leaf,
+                low: left.start,
+                high: left.end,
+                beyond: beyond.map_or(Hint::NONE, |page| self.pages.hint(page)),
+                asked: if beyond.is_some() { 0 } else { ASKED_MAX },
+            };
+            if at_front || self.shared {
+                self.front = window;
+            } else {
+                self.back = Some(Box::new(window));
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn take(&mut self, from_front: bool) -> Option<<Self as Iterator>::Item> {
+        let pages = self.pages;
+        if let Some(window) = self.window(from_front)
+            && let Some(index) = window.take(from_front)
+        {
+            return match entry(pages, &window.leaf, index) {
+                Ok(entry) => Some(Ok(entry)),
+                Err(error) => Some(self.fail(error)),
+            };
+        }
+        self.enter_and_take(from_front)
+    }
+
+    #[inline(never)]
+    fn enter_and_take(&mut self, from_front: bool) -> Option<<Self as Iterator>::Item> {
+        if let Err(error) = self.enter(from_front) {
+            return Some(self.fail(error));
+        }
+        let pages = self.pages;
+        let window = self.window(from_front)?;
+        let index = window.take(from_front)?;
+        let entry = entry(pages, &window.leaf, index);
+        entry.map_or_else(|error| Some(self.fail(error)), |entry| Some(Ok(entry)))
     }
 
     /// Ends the walk after an error.
     #[cold]
-    fn fail(&mut self, error: P::Error) -> Option<<Self as Iterator>::Item> {
+    fn fail(&mut self, error: P::Error) -> <Self as Iterator>::Item {
         self.cursor.finish();
-        Some(Err(error))
+        self.clear();
+        Err(error)
     }
 }
 
-#[inline]
+#[inline(always)]
 fn entry<'p, P: ReadPages>(pages: &'p P, leaf: &Node<'p>, index: usize) -> Result<Entry<'p>, P::Error> {
     let (suffix, stored) = leaf.entry(index)?;
     let value = stored.resolve(pages)?;
@@ -71,36 +170,14 @@ impl<'p, P: ReadPages> Iterator for Range<'p, P> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let index = match self.cursor.take_front() {
-            Some(index) => index,
-            None => match self.enter_front() {
-                Ok(index) => index?,
-                Err(error) => return Some(Err(error)),
-            },
-        };
-        let leaf = self.front.as_ref()?;
-        match entry(self.pages, leaf, index) {
-            Ok(entry) => Some(Ok(entry)),
-            Err(error) => self.fail(error),
-        }
+        self.take(true)
     }
 }
 
 impl<'p, P: ReadPages> DoubleEndedIterator for Range<'p, P> {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
-        let index = match self.cursor.take_back() {
-            Some(index) => index,
-            None => match self.enter_back() {
-                Ok(index) => index?,
-                Err(error) => return Some(Err(error)),
-            },
-        };
-        let leaf = self.back.as_ref()?;
-        match entry(self.pages, leaf, index) {
-            Ok(entry) => Some(Ok(entry)),
-            Err(error) => self.fail(error),
-        }
+        self.take(false)
     }
 }
 
@@ -108,7 +185,8 @@ impl<P: ReadPages> FusedIterator for Range<'_, P> {}
 
 impl<P> Clone for Range<'_, P> {
     fn clone(&self) -> Self {
-        Range { pages: self.pages, cursor: self.cursor.clone(), front: self.front, back: self.back }
+        let Range { pages, ref cursor, front, ref back, shared } = *self;
+        Range { pages, cursor: cursor.clone(), front, back: back.clone(), shared }
     }
 }
 

@@ -4,45 +4,77 @@
 //! heads; no allocation. In a damaged node the answer is some index up to the count, or a fault.
 
 use std::cmp::Ordering;
-use std::hint::select_unpredictable;
 use std::ops::Bound;
 
 use crate::layout::head_of;
 use crate::node::Node;
 use crate::pages::Fault;
-use pentimento_storage::PageId;
 
-/// How many heads are less than `head`.
-#[inline]
-fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
-    let less = |at: usize| heads.get(at).is_some_and(|bytes| u32::from_le_bytes(*bytes) < head);
-    let mut base = 0;
-    let mut size = heads.len();
-    while size > 1 {
-        let half = size / 2;
-        base = select_unpredictable(less(base + half), base + half, base);
-        size -= half;
+/// Longer keys are compared by a call.
+const INLINE_MAX: usize = 64;
+
+/// How many heads are less than `head`. (The standard library's search selects instead of branching.)
+#[inline(always)]
+pub(crate) fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
+    heads.partition_point(|bytes| u32::from_le_bytes(*bytes) < head)
+}
+
+/// Whether two slices are equal. Unlike `==` it calls nothing and takes the same turns whatever the length is from 8 to 15, from 16 to 23 and so on:
+/// keys differ in the length of their suffixes from node to node, and a wrong guess costs more than the comparison.
+#[inline(always)]
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
+    let ((words_a, _), (words_b, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(end_a), Some(end_b)) if a.len() == b.len() && a.len() <= INLINE_MAX => {
+            let differing = |(x, y): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y);
+            words_a.iter().zip(words_b).fold(differing((end_a, end_b)), |all, pair| all | differing(pair)) == 0
+        }
+        _ => a == b,
     }
-    base + usize::from(less(base))
 }
 
 impl Node<'_> {
+    /// What follows the node's prefix in `key`, if it begins with it.
+    #[inline(always)]
+    fn strip_prefix<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        let len = self.prefix.len();
+        match key.first_chunk::<8>() {
+            // Most prefixes are short, of a length that differs from node to node: no branch should depend on it.
+            Some(start) if len < 8 => {
+                let differing = u64::from_le_bytes(*start) ^ self.prefix_word;
+                (differing & ((1 << (8 * len)) - 1) == 0).then(|| &key[len..])
+            }
+            _ => key.strip_prefix(self.prefix),
+        }
+    }
+
     /// The index of the first key that is not less than `key`, and whether it is equal.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Result<(usize, bool), Fault> {
-        let Some(suffix) = key.strip_prefix(self.prefix) else {
+        self.find_and(key, |first| self.prefetch_entry(first))
+    }
+
+    /// The same, telling `meet` where it will most likely end before it looks at a cell.
+    #[inline(always)]
+    fn find_and(&self, key: &[u8], meet: impl Fn(usize)) -> Result<(usize, bool), Fault> {
+        let Some(suffix) = self.strip_prefix(key) else {
             return Ok((if key < self.prefix { 0 } else { self.count() }, false));
         };
         let head = head_of(suffix);
         let first = lower_bound(self.heads, head);
+        meet(first);
         if self.head(first) != Some(head) {
             return Ok((first, false));
+        }
+        if equal(self.suffix(first)?, suffix) {
+            return Ok((first, true));
         }
         self.find_among_equals(suffix, head, first)
     }
 
-    #[inline]
-    fn find_among_equals(&self, suffix: &[u8], head: u32, first: usize) -> Result<(usize, bool), Fault> {
+    /// Finishes a search whose head occurs in the node. Takes the node by value, so that it need not be in memory on the way that is usually taken.
+    #[inline(never)]
+    fn find_among_equals(self, suffix: &[u8], head: u32, first: usize) -> Result<(usize, bool), Fault> {
         match self.suffix(first)?.cmp(suffix) {
             Ordering::Equal => return Ok((first, true)),
             Ordering::Greater => return Ok((first, false)),
@@ -65,23 +97,17 @@ impl Node<'_> {
     }
 
     /// The number of the child under which `key` belongs.
-    #[inline]
+    #[inline(always)]
     pub fn route(&self, key: &[u8]) -> Result<usize, Fault> {
         let (index, found) = self.find(key)?;
         Ok(index + usize::from(found))
-    }
-
-    /// The child under which `key` belongs.
-    #[inline]
-    pub fn child_for(&self, key: &[u8]) -> Result<PageId, Fault> {
-        self.child(self.route(key)?)
     }
 
     /// The index of the first entry that a range with this start has.
     pub fn start_of<K: AsRef<[u8]>>(&self, start: &Bound<K>) -> Result<usize, Fault> {
         match start {
             Bound::Unbounded => Ok(0),
-            Bound::Included(key) => Ok(self.find(key.as_ref())?.0),
+            Bound::Included(key) => Ok(self.find_and(key.as_ref(), |first| self.prefetch_entries(first))?.0),
             Bound::Excluded(key) => self.route(key.as_ref()),
         }
     }

@@ -23,7 +23,7 @@ pub(crate) type Children = Vec<(Vec<u8>, PageId)>;
 /// More children than this at once come from a bulk load, and fill their branches.
 const MANY: usize = 16;
 /// The room that a node gets for more entries in its arrays when it is written.
-const SLACK: usize = 8;
+pub(crate) const SLACK: usize = 8;
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Writes `run`, divided into `pieces`, in place of node `page`, which stands at `depth` of `path`.

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, end_of_prefix};
-use crate::node::{Node, Stored};
+use crate::lookup::{self, Found};
 use crate::pages::ReadPages;
 use crate::path::{Path, Way};
 use crate::range::{Entry, Range};
@@ -42,16 +42,9 @@ impl<'p, P: ReadPages> Tree<'p, P> {
         self.root
     }
 
-    #[inline]
-    fn find(&self, key: &[u8]) -> Result<Option<(Node<'p>, Stored<'p>)>, P::Error> {
-        let mut node = Node::read(self.pages, self.root)?;
-        while !node.is_leaf() {
-            node = Node::read_below(self.pages, node.child_for(key)?, node.header.level)?;
-        }
-        match node.find(key)? {
-            (index, true) => Ok(Some((node, node.entry(index)?.1))),
-            (_, false) => Ok(None),
-        }
+    #[inline(always)]
+    fn find(&self, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
+        lookup::find(self.pages, self.root, key)
     }
 
     /// The value of `key`.
@@ -73,7 +66,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn locate(&self, key: &[u8]) -> Result<Option<ValueLocation>, P::Error> {
-        Ok(self.find(key)?.map(|(leaf, stored)| stored.location(&leaf)))
+        Ok(self.find(key)?.map(|(leaf, stored)| stored.location(leaf)))
     }
 
     /// Whether there is an entry for `key`.

@@ -59,6 +59,18 @@ impl<'p, P: WritePages> TreeMut<'p, P> {
     }
 }
 
+/// Refuses an entry whose key or value is too long, as an insert would.
+///
+/// # Errors
+/// [`Fault::KeyTooLong`], [`Fault::ValueTooLong`].
+#[inline]
+pub fn check_entry(key_len: usize, value_len: usize) -> Result<(), Fault> {
+    if key_len > MAX_KEY_LEN {
+        return Err(Fault::KeyTooLong { len: key_len, max: MAX_KEY_LEN });
+    }
+    check_value(value_len)
+}
+
 /// Refuses a key that is too long.
 #[inline]
 pub(crate) fn check_key(key: &[u8]) -> Result<(), Fault> {

@@ -5,7 +5,7 @@
 use pentimento_storage::PageId;
 
 use crate::layout::{KIND_LARGE, LARGE_HEADER};
-use crate::node::{Node, Stored, damaged};
+use crate::node::{Stored, damaged};
 use crate::pages::{Fault, ReadPages, WritePages};
 
 /// Where a value stands: bytes `start..end` of the body of `page`.
@@ -35,7 +35,7 @@ impl ValueLocation {
 
 impl<'p> Stored<'p> {
     /// The value itself.
-    #[inline]
+    #[inline(always)]
     pub fn resolve<P: ReadPages>(self, pages: &'p P) -> Result<&'p [u8], P::Error> {
         match self {
             Stored::Inline(bytes, _) => Ok(bytes),
@@ -44,9 +44,9 @@ impl<'p> Stored<'p> {
     }
 
     /// Where the value stands, given the leaf that refers to it.
-    pub fn location(&self, leaf: &Node<'_>) -> ValueLocation {
+    pub fn location(&self, leaf: PageId) -> ValueLocation {
         match *self {
-            Stored::Inline(bytes, start) => ValueLocation { page: leaf.page, start, end: start + bytes.len() },
+            Stored::Inline(bytes, start) => ValueLocation { page: leaf, start, end: start + bytes.len() },
             Stored::Large(page, len) => ValueLocation { page, start: LARGE_HEADER, end: LARGE_HEADER + len },
         }
     }

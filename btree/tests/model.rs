@@ -10,7 +10,7 @@ mod common;
 use std::ops::Bound;
 
 use common::{Model, Random, Store};
-use pentimento_btree::{Cursor, MAX_KEY_LEN, ReadPages};
+use pentimento_btree::{Cursor, Filling, MAX_KEY_LEN, ReadPages, SortedEntries};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 #[derive(Debug, Clone)]
@@ -32,11 +32,26 @@ enum Op {
     Ascending(u16, u8),
     Descending(u16, u8),
     Bulk(Vec<(u16, u16)>, bool),
+    /// Entries in order: a start, how many, how far apart, a seed for the values.
+    Sorted(u16, u16, u8, u16),
     RemoveRange(u16, u16, u8),
     Clear,
     Get(u16),
     Walk(u16, u16, u8, u64),
     Prefix(u16),
+}
+
+/// Entries in the order of their keys.
+struct Sorted(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl SortedEntries for Sorted {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn entry(&self, index: usize) -> (&[u8], &[u8]) {
+        (&self.0[index].0, &self.0[index].1)
+    }
 }
 
 impl Arbitrary for Op {
@@ -51,7 +66,8 @@ impl Arbitrary for Op {
             14 => Op::PopFirst,
             15 => Op::PopLast,
             16..=18 => Op::Ascending(a, b as u8),
-            19 | 20 => Op::Descending(a, b as u8),
+            19 => Op::Descending(a, b as u8),
+            20 => Op::Sorted(a, b, u8::arbitrary(g), u16::arbitrary(g)),
             21..=23 => Op::Bulk(Vec::arbitrary(g), bool::arbitrary(g)),
             24 | 25 => Op::RemoveRange(a, b, u8::arbitrary(g)),
             26 if a % 8 == 0 => Op::Clear,
@@ -177,6 +193,18 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
             let new = store.tree_mut().bulk_load(all).unwrap();
             assert_eq!(new, (model.len() - before) as u64);
         }
+        Op::Sorted(start, count, step, seed) => {
+            let count = if count % 8 == 0 { count % 3000 } else { count % 200 };
+            let step = if step % 2 == 0 { 1 } else { u16::from(*step) };
+            let numbers = (0..count).map(|n| (start.wrapping_add(n.wrapping_mul(step)), n.wrapping_mul(*seed)));
+            let sorted: Model = numbers.map(|(k, v)| (key(k), value(v))).collect();
+            let before = model.len();
+            model.extend(sorted.clone());
+            let sorted = Sorted(sorted.into_iter().collect());
+            let filling = if seed % 2 == 0 { Filling::Full } else { Filling::Roomy };
+            let new = store.tree_mut().insert_sorted(&sorted, filling).unwrap();
+            assert_eq!(new, (model.len() - before) as u64);
+        }
         Op::RemoveRange(a, b, kind) => {
             let bounds = bounds(key(*a), key(*b), *kind);
             let gone = within(model, &bounds);
@@ -268,4 +296,14 @@ fn is_sound_after_each_operation() {
         true
     }
     QuickCheck::new().rng(Gen::new(60)).tests(100).max_tests(200).quickcheck(sound as fn(Case) -> bool);
+}
+
+#[test]
+fn entries_that_should_be_sorted_and_are_not_are_a_fault() {
+    let entry = |n: u16| (n.to_be_bytes().to_vec(), vec![1; 100]);
+    let mut store = Store::new(4096);
+    for unsorted in [vec![3, 2], vec![1, 1], (0..500).chain([7]).collect()] {
+        let sorted = Sorted(unsorted.into_iter().map(entry).collect());
+        assert!(store.tree_mut().insert_sorted(&sorted, Filling::Full).is_err());
+    }
 }

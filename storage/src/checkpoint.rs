@@ -24,7 +24,7 @@ use crate::read::Pin;
 use crate::run_writer::RunWriter;
 use crate::slots::CUT_SLOTS;
 use crate::store::Store;
-use crate::sync::{Arc, Ordering, fence};
+use crate::sync::{Arc, Ordering};
 use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
 use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
 use crate::table_update::TableUpdate;
@@ -198,7 +198,15 @@ impl WriteSet {
     ///
     /// # Errors
     /// [`Error::DiskFull`] and other failures before the first sync: nothing has happened. Failures of a sync or of the meta poison the store.
-    pub fn install_durably(mut self) -> Result<Timestamp> {
+    pub fn install_durably(self) -> Result<Timestamp> {
+        self.install_durably_noting(|_| {})
+    }
+
+    /// As [`install_durably`](WriteSet::install_durably), and calls `note` when the commit is installed, under the turn.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn install_durably_noting(mut self, note: impl FnOnce(Timestamp)) -> Result<Timestamp> {
         let started = Instant::now();
         let (store, target) = (self.store().clone(), self.birth());
         self.forget_savepoints();
@@ -227,7 +235,10 @@ impl WriteSet {
         }
         let update = checkpoint.write_table()?;
         store.sync()?;
-        let superseded = self.install_pages(|at| store.clock.install_unjournaled(at));
+        let superseded = self.install_pages(|at| {
+            store.clock.install_unjournaled(at);
+            note(at);
+        });
         let count = superseded.len();
         store.reclaimer.lock().add(superseded);
         checkpoint
@@ -426,7 +437,6 @@ impl Checkpoint {
             });
         }
         drop(self.pin.take());
-        fence(Ordering::SeqCst);
         let retired = std::mem::take(&mut self.settling).into_iter().map(|settling| {
             let Settling { id, birth, frame, .. } = settling;
             let is_newest = store.table.entry(id).is_some_and(|entry| entry.load().1 == birth);

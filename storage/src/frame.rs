@@ -9,7 +9,7 @@
 
 use crate::layout::HEADER_BYTES;
 use crate::place::Place;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicUsize, Flag, Mutex, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 #[repr(C, align(64))]
 struct Prefix {
     capacity: usize,
-    counted: AtomicBool,
+    counted: Flag,
 }
 
 const PREFIX_BYTES: usize = size_of::<Prefix>();
@@ -100,7 +100,7 @@ impl FramePool {
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
         // SAFETY: the allocation begins with room for the prefix, aligned for it, followed by the data.
         let data = unsafe {
-            base.cast::<Prefix>().write(Prefix { capacity, counted: AtomicBool::new(false) });
+            base.cast::<Prefix>().write(Prefix { capacity, counted: Flag::new(false) });
             base.add(PREFIX_BYTES)
         };
         Frame { data, capacity }

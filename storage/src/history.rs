@@ -7,7 +7,7 @@
 //! 3. No lock here is ever held across I/O, another lock, or a batch.
 
 use crate::place::Place;
-use crate::sync::Mutex;
+use crate::sync::{HISTORY_SHARDS as SHARDS, Mutex};
 use crate::table::Entry;
 use crate::{PageId, Timestamp};
 use std::collections::HashMap;
@@ -100,8 +100,6 @@ impl Versions {
         self.oldest.iter().chain(&self.younger)
     }
 }
-
-const SHARDS: usize = 64;
 
 /// The map, in shards so that readers of different pages do not meet.
 pub(crate) struct History {

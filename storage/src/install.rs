@@ -26,10 +26,19 @@ impl WriteSet {
 
     /// As [`install`](WriteSet::install), but makes a commit of no change too: timestamps that a journal names must all exist.
     #[must_use]
-    pub fn install_always(mut self, strict: bool) -> Timestamp {
+    pub fn install_always(self, strict: bool) -> Timestamp {
+        self.install_noting(strict, |_| {})
+    }
+
+    /// As [`install_always`](WriteSet::install_always), and calls `note` when the commit is installed, before the turn is passed on.
+    #[must_use]
+    pub fn install_noting(mut self, strict: bool, note: impl FnOnce(Timestamp)) -> Timestamp {
         let (store, at) = (self.store().clone(), self.birth());
         let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
-        let superseded = self.install_pages(|at| store.clock.install(at, strict));
+        let superseded = self.install_pages(|at| {
+            store.clock.install(at, strict);
+            note(at);
+        });
         let count = superseded.len();
         // Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
         store.reclaimer.lock().add(superseded);
@@ -54,7 +63,7 @@ impl WriteSet {
         }
         for (id, private) in pages {
             if planted {
-                std::thread::sleep(std::time::Duration::from_micros(200));
+                crate::sync::thread::sleep(std::time::Duration::from_micros(200));
             }
             store.install_page(id, private, at, &mut superseded, &mut freed);
         }

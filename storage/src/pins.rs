@@ -1,17 +1,20 @@
 //! Who reads at which timestamp: registration without a lock.
 //!
 //! Promises:
-//! 1. Registering stores the pin, fences, and reads `published` again; if it moved, it starts over. So a reclaim pass that read `published`
-//!    before it looked either sees the registration, or the registration's pin is not older than what the pass judges.
-//! 2. A pin never moves from one place to another: what shares a pin (clones, owned iterators, `Bytes`) shares the registration.
+//! 1. Registering exchanges the pin into its place, fences, and reads `published` again; if it moved, it starts over. A reclaim pass reads `published`, fences, and looks.
+//!    So it either sees the registration, or the registration's pin is not older than what the pass judges. The two fences order all that; what
+//!    is stored and loaded around them may be relaxed, but for one: who finds a pin gone has acquired the end of its reading.
+//! 2. A pin never moves from one place to another: what shares a pin (clones, owned iterators, `Bytes`) shares the registration, which counts them.
 //! 3. A scan sees each registration that was there before it began and has not gone.
 //! 4. The array grows with the readers and never shrinks; releasing is one store.
 
 use crate::Timestamp;
 use crate::buckets::Buckets;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use crate::sharers::Sharers;
+use crate::sync::{
+    Arc, AtomicU64, AtomicUsize, Flag, Mutex, Ordering, PROBES, coarse_ms, fence, fence_after_exchange, thread_local,
+};
 use std::cell::Cell;
-use std::time::Instant;
 
 /// Who holds a registration.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +33,26 @@ pub enum ReaderKind {
 struct Slot {
     pin: AtomicU64,
     since_ms: AtomicU64,
+    /// Whom somebody asked to stop: one more than its `since_ms`. So it is never meant for who comes after.
+    asked: AtomicU64,
+    /// How many share the registration beside the one who must be there.
+    sharers: Sharers,
+    /// Whether there is a note.
+    noted: Flag,
     note: Mutex<Note>,
+}
+
+const _: () = assert!(cfg!(pentimento_schedules) || size_of::<Slot>() == 64, "a registration is one line");
+
+impl Slot {
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) == self.since_ms.load(Ordering::Relaxed) + 1
+    }
+
+    fn take_note(&self, take: impl FnOnce(&mut Note)) {
+        take(&mut self.note.lock());
+        self.noted.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default, Clone)]
@@ -39,9 +61,18 @@ struct Note {
     kind: Option<ReaderKind>,
 }
 
+/// What tells a reader from others, and from those that come after it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ReaderId {
+    slot: usize,
+    since_ms: u64,
+}
+
 /// A registration as statistics show it.
 #[derive(Clone, Debug)]
 pub struct ReaderInfo {
+    /// Which one it is.
+    pub id: ReaderId,
     /// The timestamp that it reads at.
     pub at: Timestamp,
     /// Who it is.
@@ -50,10 +81,9 @@ pub struct ReaderInfo {
     pub label: Option<Arc<str>>,
     /// How long it has been there, in milliseconds.
     pub age_ms: u64,
+    /// Whether somebody asked it to stop.
+    pub is_asked_to_stop: bool,
 }
-
-/// How many taken slots in a row make the array grow.
-const PROBES: usize = 64;
 
 thread_local! {
     /// Where this thread registered last: most likely free again.
@@ -64,66 +94,68 @@ thread_local! {
 pub(crate) struct Registry {
     slots: Buckets<Slot>,
     len: AtomicUsize,
-    epoch: Instant,
 }
 
 impl Registry {
     pub fn new() -> Registry {
         let slots = Buckets::new();
         slots.grow_to(PROBES - 1);
-        Registry { slots, len: AtomicUsize::new(PROBES), epoch: Instant::now() }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
+        Registry { slots, len: AtomicUsize::new(PROBES) }
     }
 
     /// Registers at whatever `published` is, and returns the slot and the pin.
     #[inline]
     pub fn register_newest(&self, published: &AtomicU64) -> (usize, Timestamp) {
-        let mut pin = published.load(Ordering::SeqCst);
+        // A guess, which the look after the fence confirms. Whatever is returned was loaded before a fence, which so acquires what it stands for.
+        let mut pin = published.load(Ordering::Relaxed);
         let index = self.claim(pin);
         let slot = self.slots.get(index).expect("claimed slots exist");
         loop {
-            fence(Ordering::SeqCst);
-            let now = published.load(Ordering::SeqCst);
+            fence_after_exchange();
+            let now = published.load(Ordering::Relaxed);
             if now == pin {
-                slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
+                slot.since_ms.store(coarse_ms(), Ordering::Relaxed);
                 return (index, Timestamp(pin));
             }
             pin = now;
-            slot.pin.store(pin + 1, Ordering::SeqCst);
+            slot.pin.swap(pin + 1, Ordering::Relaxed);
         }
     }
 
-    /// Registers at a timestamp that the caller keeps readable by other means until this returns.
+    /// Registers at a timestamp that the caller keeps readable by other means until this returns. The fence is for frames that a checkpoint settles: what it
+    /// frees then, registrations alone keep.
     pub fn register_at(&self, at: Timestamp, kind: ReaderKind) -> usize {
         let index = self.claim(at.0);
-        fence(Ordering::SeqCst);
+        fence_after_exchange();
         let slot = self.slots.get(index).expect("claimed slots exist");
-        slot.since_ms.store(self.now_ms(), Ordering::Relaxed);
-        slot.note.lock().kind = Some(kind);
+        slot.since_ms.store(coarse_ms(), Ordering::Relaxed);
+        slot.take_note(|note| note.kind = Some(kind));
         index
     }
 
     /// Takes a free slot near the thread's last one and stores the pin there.
     fn claim(&self, pin: u64) -> usize {
-        let mut start = HINT.get();
+        let hint = HINT.with(Cell::get);
+        let mut start = hint;
         loop {
+            // Acquired with the buckets: the hint may be of a larger registry.
             let len = self.len.load(Ordering::Acquire);
-            for probe in 0..PROBES {
-                let index = (start + probe) % len;
+            let mut index = if start < len { start } else { start % len };
+            for _ in 0..PROBES {
                 let slot = self.slots.get(index).expect("slots below the length exist");
                 if slot.pin.load(Ordering::Relaxed) == 0
-                    && slot.pin.compare_exchange(0, pin + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+                    && slot.pin.compare_exchange(0, pin + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
                 {
-                    HINT.set(index);
+                    if index != hint {
+                        HINT.with(|hint| hint.set(index));
+                    }
                     return index;
                 }
+                index = if index + 1 < len { index + 1 } else { 0 };
             }
             // As many as that in a row are taken: grow rather than search on.
             self.slots.grow_to(len + PROBES - 1);
-            let _ = self.len.compare_exchange(len, len + PROBES, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.len.compare_exchange(len, len + PROBES, Ordering::Release, Ordering::Relaxed);
             start = len;
         }
     }
@@ -135,24 +167,59 @@ impl Registry {
 
     pub fn label(&self, index: usize, label: Arc<str>) {
         if let Some(slot) = self.slots.get(index) {
-            slot.note.lock().label = Some(label);
+            slot.take_note(|note| note.label = Some(label));
         }
     }
 
-    pub fn release(&self, index: usize, noted: bool) {
+    /// One more shares a registration.
+    pub fn share(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            slot.sharers.join();
+        }
+    }
+
+    /// One of those who share a registration goes; the last one releases it.
+    #[inline]
+    pub fn unshare(&self, index: usize) {
         let Some(slot) = self.slots.get(index) else { return };
-        if noted {
+        if slot.sharers.leave() {
+            self.release(index);
+        }
+    }
+
+    /// Ends a registration that nobody shares.
+    pub fn release(&self, index: usize) {
+        let Some(slot) = self.slots.get(index) else { return };
+        if slot.noted.load(Ordering::Relaxed) {
             *slot.note.lock() = Note::default();
+            slot.noted.store(false, Ordering::Relaxed);
+        }
+        if slot.asked.load(Ordering::Relaxed) != 0 {
+            slot.asked.store(0, Ordering::Relaxed);
         }
         slot.pin.store(0, Ordering::Release);
-        HINT.set(index);
+        HINT.with(|hint| hint.set(index));
+    }
+
+    /// Asks a reader to stop, if it is still there.
+    pub fn ask_to_stop(&self, id: ReaderId) {
+        if let Some(slot) = self.slots.get(id.slot)
+            && slot.since_ms.load(Ordering::Relaxed) == id.since_ms
+        {
+            slot.asked.store(id.since_ms + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the reader in a slot was asked to stop.
+    pub fn is_asked_to_stop(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(Slot::is_asked)
     }
 
     /// Every pin, in no order, repeated where shared. The caller read `published` before.
     pub fn scan(&self, pins: &mut Vec<Timestamp>) {
         fence(Ordering::SeqCst);
-        for index in 0..self.len.load(Ordering::Acquire) {
-            let pin = self.slots.get(index).map_or(0, |slot| slot.pin.load(Ordering::SeqCst));
+        for index in 0..self.len.load(Ordering::Relaxed) {
+            let pin = self.slots.get(index).map_or(0, |slot| slot.pin.load(Ordering::Acquire));
             if pin != 0 {
                 pins.push(Timestamp(pin - 1));
             }
@@ -161,17 +228,20 @@ impl Registry {
 
     /// Every registration with what is known of it.
     pub fn readers(&self) -> Vec<ReaderInfo> {
-        let now = self.now_ms();
-        (0..self.len.load(Ordering::Acquire))
+        let now = coarse_ms();
+        (0..self.len.load(Ordering::Relaxed))
             .filter_map(|index| {
                 let slot = self.slots.get(index)?;
-                let pin = slot.pin.load(Ordering::SeqCst).checked_sub(1)?;
+                let pin = slot.pin.load(Ordering::Relaxed).checked_sub(1)?;
                 let note = slot.note.lock().clone();
+                let since_ms = slot.since_ms.load(Ordering::Relaxed);
                 Some(ReaderInfo {
+                    id: ReaderId { slot: index, since_ms },
                     at: Timestamp(pin),
                     kind: note.kind.unwrap_or(ReaderKind::Snapshot),
                     label: note.label,
-                    age_ms: now.saturating_sub(slot.since_ms.load(Ordering::Relaxed)),
+                    age_ms: now.saturating_sub(since_ms),
+                    is_asked_to_stop: slot.is_asked(),
                 })
             })
             .collect()
@@ -196,15 +266,15 @@ mod tests {
         pins.sort();
         assert_eq!(pins, (0..5000).map(Timestamp).collect::<Vec<_>>());
         for (index, _) in held.drain(1..) {
-            registry.release(index, false);
+            registry.release(index);
         }
         registry.label(held[0].0, "the oldest".into());
         let readers = registry.readers();
         assert_eq!((readers.len(), readers[0].at, readers[0].label.as_deref()), (1, Timestamp(0), Some("the oldest")));
-        registry.release(held[0].0, true);
+        registry.release(held[0].0);
         let again = registry.register_newest(&published);
         assert!(registry.readers()[0].label.is_none(), "a label goes with its reader");
-        registry.release(again.0, false);
+        registry.release(again.0);
         assert!(registry.len.load(Ordering::Relaxed) < 5200, "slots are reused");
     }
 }

@@ -13,6 +13,7 @@
 //! - all zero: nowhere.
 
 use crate::layout::{HEADER_BYTES, LENGTH_AT, SLOT_BYTES, decode_slots, encode_slots, slots_for};
+use crate::prefetch::{CACHE_LINE, line};
 use std::ptr::NonNull;
 
 const UNVERIFIED: u64 = 1;
@@ -20,6 +21,9 @@ const IMMEDIATE: u64 = 2;
 const FRAME: u64 = 4;
 const ADDRESS: u64 = ((1 << 48) - 1) & !63;
 const IMMEDIATE_SHIFT: u32 = 8;
+
+/// How many lines are asked for at once: about what the header and the arrays of a leaf take.
+const PREFETCHED_LINES: usize = 5;
 
 /// The greatest value of a register.
 pub const MAX_REGISTER: u64 = u64::MAX >> IMMEDIATE_SHIFT;
@@ -138,17 +142,8 @@ impl Place {
     /// Asks the processor to fetch the first lines of the version.
     #[inline(always)]
     pub fn prefetch(self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = self.address().cast::<i8>();
-            // SAFETY: a prefetch touches no memory architecturally, whatever the address.
-            unsafe {
-                _mm_prefetch(address, _MM_HINT_T0);
-                _mm_prefetch(address.wrapping_add(64), _MM_HINT_T0);
-                _mm_prefetch(address.wrapping_add(128), _MM_HINT_T0);
-                _mm_prefetch(address.wrapping_add(192), _MM_HINT_T0);
-            }
+        for index in 0..PREFETCHED_LINES {
+            line(self.address().wrapping_add(index * CACHE_LINE));
         }
     }
 }

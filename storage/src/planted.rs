@@ -37,4 +37,10 @@ pub enum Bug {
     ForgetJournalEarly,
     /// A commit that no journal holds is thought durable once the journal is synced.
     JournalSpeaksForAll,
+    /// A serializable transaction's reads are not compared with what others wrote.
+    SkipReadValidation,
+    /// A concurrent transaction commits whatever others wrote.
+    SkipValidation,
+    /// A concurrent transaction reads what is newest, again and again, instead of one moment.
+    ReadAnew,
 }

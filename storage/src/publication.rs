@@ -40,11 +40,12 @@ impl Publication {
     }
 
     pub fn installed(&self) -> Timestamp {
-        Timestamp(self.installed.load(Ordering::SeqCst))
+        Timestamp(self.installed.load(Ordering::Acquire))
     }
 
+    #[inline]
     pub fn published(&self) -> Timestamp {
-        Timestamp(self.published.load(Ordering::SeqCst))
+        Timestamp(self.published.load(Ordering::Acquire))
     }
 
     pub fn published_cell(&self) -> &AtomicU64 {
@@ -57,7 +58,7 @@ impl Publication {
         if strict {
             state.strict.push_back(at);
         }
-        self.installed.store(at.0, Ordering::SeqCst);
+        self.installed.store(at.0, Ordering::Release);
         self.publish(&state);
     }
 
@@ -91,7 +92,7 @@ impl Publication {
             return;
         }
         let limit = state.strict.front().map_or(self.installed().0, |strict| strict.0 - 1);
-        self.published.fetch_max(limit, Ordering::SeqCst);
+        self.published.fetch_max(limit, Ordering::Release);
     }
 
     /// The newest installed timestamp, which `pin` is told while nothing can be installed or published: so no version that it needs

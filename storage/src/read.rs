@@ -8,21 +8,20 @@
 use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
 use crate::place::Place;
 use crate::planted::Bug;
+use crate::prefetch::Hint;
 use crate::store::Store;
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::sync::{Arc, Ordering};
 use crate::table_page::DiskEntry;
 use crate::turn::Patience;
 use crate::{Error, PageId, Result, Timestamp};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// A registration as a reader: keeps one timestamp readable. Share it behind an [`Arc`]; it never moves.
+/// A registration as a reader: keeps one timestamp readable. Clones share it; it never moves.
 pub struct Pin {
     store: Arc<Store>,
     slot: usize,
     at: Timestamp,
-    /// Whether the registration carries a label that must be cleared.
-    noted: AtomicBool,
 }
 
 impl Store {
@@ -34,13 +33,23 @@ impl Store {
             drop(self.take_turn(Patience::For(std::time::Duration::from_secs(5))));
         }
         let (slot, at) = self.registry.register_newest(self.clock.published_cell());
-        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(false) }
+        Pin { store: self.clone(), slot, at }
+    }
+
+    /// Registers a reader at the newest *installed* timestamp, which may not be durable or published yet. For transactions that are to see what
+    /// those before them did. Waits for nothing that takes longer than noting a commit as installed.
+    #[must_use]
+    pub fn pin_installed(self: &Arc<Self>) -> Pin {
+        let mut slot = 0;
+        // Inside the section that keeps commits from being published: so nothing that the pin needs is judged before it is known.
+        let at = self.clock.pin_installed(|at| slot = self.register_at(at, crate::ReaderKind::Snapshot));
+        Pin { store: self.clone(), slot, at }
     }
 
     /// A pin at a timestamp that the caller keeps readable until this returns.
     pub(crate) fn pin_at(self: &Arc<Self>, at: Timestamp, kind: crate::ReaderKind) -> Pin {
         let slot = self.register_at(at, kind);
-        Pin { store: self.clone(), slot, at, noted: AtomicBool::new(true) }
+        Pin { store: self.clone(), slot, at }
     }
 
     /// Finds the version of a page at a pin, without checking its bytes: its place, its birth, and the checksum of the place if unverified in
@@ -98,7 +107,11 @@ impl Store {
 
     /// Checks a version in the medium against its table entry.
     pub(crate) fn check_version(&self, id: PageId, birth: Timestamp, place: Place, crc: u32) -> Result<()> {
-        let slot = self.run_of(place).map(|run| run.start);
+        let run = self.run_of(place);
+        if let (Some(run), Some(medium)) = (run, self.medium.as_deref()) {
+            medium.will_need(run.offset(), run.bytes());
+        }
+        let slot = run.map(|run| run.start);
         // SAFETY: the caller keeps the version retained; its place was checked to lie in the medium.
         let bytes = unsafe { place.bytes() };
         let damaged = |what: String| Err(Error::damaged_page(id, slot, what));
@@ -133,9 +146,14 @@ impl Pin {
         &self.store
     }
 
+    /// Whether somebody asked this reader to stop.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.store.registry.is_asked_to_stop(self.slot)
+    }
+
     /// Gives the pin a name for statistics.
     pub fn set_label(&self, label: &str) {
-        self.noted.store(true, Ordering::Relaxed);
         self.store.registry.label(self.slot, label.into());
     }
 
@@ -167,7 +185,7 @@ impl Pin {
     ///
     /// # Errors
     /// As for [`page`](Pin::page).
-    pub fn bytes(self: &Arc<Self>, id: PageId, range: Range<usize>) -> Result<Option<Bytes>> {
+    pub fn bytes(&self, id: PageId, range: Range<usize>) -> Result<Option<Bytes>> {
         let Some(part) = self.page(id)?.get(range) else { return Ok(None) };
         let pinned = PinnedBytes { start: part.as_ptr(), len: part.len(), _pin: self.clone() };
         Ok(Some(Bytes::from_owner(pinned)))
@@ -189,11 +207,25 @@ impl Pin {
             entry.load().0.prefetch();
         }
     }
+
+    /// Where the newest version of a page begins, to ask for more of it; most likely it is the one that this pin sees.
+    #[inline]
+    pub fn hint(&self, id: PageId) -> Hint {
+        self.store.table.entry(id).map_or(Hint::NONE, |entry| Hint::at(entry.load().0.address()))
+    }
+}
+
+impl Clone for Pin {
+    fn clone(&self) -> Pin {
+        self.store.registry.share(self.slot);
+        Pin { store: self.store.clone(), slot: self.slot, at: self.at }
+    }
 }
 
 impl Drop for Pin {
+    #[inline]
     fn drop(&mut self) {
-        self.store.registry.release(self.slot, self.noted.load(Ordering::Relaxed));
+        self.store.registry.unshare(self.slot);
     }
 }
 
@@ -207,7 +239,7 @@ impl std::fmt::Debug for Pin {
 struct PinnedBytes {
     start: *const u8,
     len: usize,
-    _pin: Arc<Pin>,
+    _pin: Pin,
 }
 
 // SAFETY: the bytes are immutable while the pin lives, and the pin may go from thread to thread.

@@ -132,7 +132,7 @@ impl Reclaimer {
         self.kept.drain().map(|kept| kept.place)
     }
 
-    /// Looks at all registrations, once. `published` was read before.
+    /// Looks at all registrations, once. `published` was read before. The scan begins with a fence.
     fn look(&mut self, store: &Store) {
         self.readers.clear();
         store.registry.scan(&mut self.readers);

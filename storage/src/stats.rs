@@ -1,29 +1,29 @@
 //! Numbers about a store, for people and for tests.
 
 use crate::layout::SLOT_BYTES;
-use crate::pins::{ReaderInfo, ReaderKind};
+use crate::pins::{ReaderId, ReaderInfo, ReaderKind};
 use crate::store::Store;
-use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, Count, Ordering};
 use crate::{Run, Timestamp};
 
 /// What has happened since the store was opened.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub commits: AtomicU64,
-    pub versions_installed: AtomicU64,
-    pub versions_written: AtomicU64,
-    pub table_pages_written: AtomicU64,
-    pub versions_reclaimed: AtomicU64,
-    pub versions_spilled: AtomicU64,
-    pub bytes_written: AtomicU64,
-    pub checkpoints: AtomicU64,
-    pub checkpoint_us: AtomicU64,
+    pub commits: Count,
+    pub versions_installed: Count,
+    pub versions_written: Count,
+    pub table_pages_written: Count,
+    pub versions_reclaimed: Count,
+    pub versions_spilled: Count,
+    pub bytes_written: Count,
+    pub checkpoints: Count,
+    pub checkpoint_us: Count,
     /// Of the checkpoint that is running, or was the last: versions to write, and written.
-    pub checkpoint_versions: AtomicU64,
-    pub checkpoint_versions_done: AtomicU64,
-    pub history_lookups: AtomicU64,
+    pub checkpoint_versions: Count,
+    pub checkpoint_versions_done: Count,
+    pub history_lookups: Count,
     /// Not a count of events: slots that superseded versions occupy now.
-    pub slots_retained: AtomicU64,
+    pub slots_retained: Count,
 }
 
 /// A snapshot of a store's numbers. Counters start at zero when the store is opened.
@@ -106,7 +106,7 @@ impl Store {
     /// The store's numbers now.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &Count| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         let (slots_end, slots_free) = {
             let slots = self.slots.lock();
@@ -154,6 +154,11 @@ impl Store {
         let mut readers = self.registry.readers();
         readers.sort_by_key(|reader| reader.at);
         readers
+    }
+
+    /// Asks a reader to stop: a flag that it can look at, no more. Nothing happens if it is gone.
+    pub fn ask_to_stop(&self, reader: ReaderId) {
+        self.registry.ask_to_stop(reader);
     }
 
     /// What is kept for whom, oldest first.

@@ -220,6 +220,7 @@ impl Store {
 
     /// The newest timestamp that readers may see.
     #[must_use]
+    #[inline]
     pub fn published(&self) -> Timestamp {
         self.clock.published()
     }

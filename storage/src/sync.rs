@@ -1,6 +1,67 @@
-//! The one place that names atomics and locks, so that a model checker's can be put in their stead.
+//! The one place that names atomics, locks, threads and the clock that decisions rest on, so that a model checker's can be put in their stead.
+//!
+//! The tests in `schedules/` compile these very sources under `cfg(pentimento_schedules)`, which their own build script sets; nobody else can. The sizes are
+//! smaller there, so that growth and collisions happen within a few steps.
+//!
+//! What only counts ([`Count`], [`Flag`]) is never replaced: no decision rests on it, and a model need not try its interleavings.
 
-pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
-pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::OnceLock;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+#[cfg(not(pentimento_schedules))]
+mod real {
+    pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::{Arc, OnceLock};
+    pub(crate) use std::thread;
+    pub(crate) use std::thread_local;
+    pub(crate) use std::time::Instant;
+
+    /// The first bucket of a growing array has two to this many elements.
+    pub(crate) const FIRST_BUCKET_BITS: u32 = 10;
+    /// How many registrations a reader looks at before the array of registrations grows; it grows by as many.
+    pub(crate) const PROBES: usize = 64;
+    /// Parts of the history, each under a lock of its own.
+    pub(crate) const HISTORY_SHARDS: usize = 64;
+
+    /// A sequentially consistent fence right behind a read-modify-write. On x86-64 each of these is a full fence in itself ("locked instructions
+    /// have a total order", and loads and stores are not reordered with them: Intel SDM 3A 9.2.3, AMD APM 2 7.4.2), so only the compiler must be kept from reordering.
+    #[inline(always)]
+    pub(crate) fn fence_after_exchange() {
+        if cfg!(target_arch = "x86_64") {
+            std::sync::atomic::compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Milliseconds since some moment, for people: cheap to ask, and a few milliseconds late.
+    pub(crate) fn coarse_ms() -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    }
+}
+
+#[cfg(pentimento_schedules)]
+mod real {
+    pub(crate) use pentimento_schedules_sync::{
+        Arc, AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
+        thread_local,
+    };
+
+    pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
+    pub(crate) const PROBES: usize = 2;
+    pub(crate) const HISTORY_SHARDS: usize = 2;
+
+    pub(crate) fn fence_after_exchange() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn coarse_ms() -> u64 {
+        0
+    }
+}
+
+pub(crate) use real::*;
+
+/// A count of events, for people.
+pub(crate) type Count = std::sync::atomic::AtomicU64;
+/// A note about something that is changed by one at a time.
+pub(crate) type Flag = std::sync::atomic::AtomicBool;

@@ -1,9 +1,9 @@
 //! The page table in memory: for each page, where its newest version is and since when. Sixteen bytes a page.
 //!
 //! Promises:
-//! 1. Reading takes no lock: the place first, then the birth, both acquire.
+//! 1. Reading takes no lock: the place first (acquire), then the birth.
 //! 2. Only the holder of the writer's turn changes a birth, and births never decrease. It puts the old version into the history
-//!    first, then stores the new birth, then the new place, both release. (In any other order a reader could pair
+//!    first, then stores the new birth, then the new place (release). (In any other order a reader could pair
 //!    the new place with the old birth; see "Reading" in the design.)
 //! 3. The checkpointer moves a place from a frame to slots by compare-and-swap, and readers clear the unverified tag in the same way;
 //!    neither changes which version it is.
@@ -23,6 +23,7 @@ pub(crate) struct Entry {
     birth: AtomicU64,
 }
 
+#[cfg(not(pentimento_schedules))]
 const _: () = assert!(size_of::<Entry>() == 16, "the design allows 16 bytes a page");
 
 impl Entry {
@@ -30,19 +31,20 @@ impl Entry {
     #[inline(always)]
     pub fn load(&self) -> (Place, Timestamp) {
         let place = Place(self.place.load(Ordering::Acquire));
-        let birth = Timestamp(self.birth.load(Ordering::Acquire));
+        // Relaxed: if it is too young the history is asked under the lock under which the old version was put there before this birth was stored.
+        let birth = Timestamp(self.birth.load(Ordering::Relaxed));
         (place, birth)
     }
 
     /// Installs a new version. Only under the writer's turn, after the old one is in the history.
     pub fn install(&self, birth: Timestamp, place: Place) {
-        self.birth.store(birth.0, Ordering::Release);
+        self.birth.store(birth.0, Ordering::Relaxed);
         self.place.store(place.0, Ordering::Release);
     }
 
-    /// Replaces a place by another place of the same version, if it is still there.
+    /// Replaces a place by another place of the same version, if it is still there. What was written to the new place is seen by whoever finds it.
     pub fn replace_place(&self, from: Place, to: Place) -> bool {
-        self.place.compare_exchange(from.0, to.0, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        self.place.compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -73,13 +75,14 @@ impl PageTable {
         id.0 as usize / ENTRIES_PER_TABLE_PAGE
     }
 
-    /// Notes that an entry of `id`'s stretch changed at `at`.
+    /// Notes that an entry of `id`'s stretch changed at `at`. Before the commit is noted as installed: the lock under which that happens, and under which a
+    /// checkpoint chooses its timestamp, orders the two.
     pub fn stamp(&self, id: PageId, at: Timestamp) {
-        self.stamps.grow_to(Self::stretch_of(id)).fetch_max(at.0, Ordering::AcqRel);
+        self.stamps.grow_to(Self::stretch_of(id)).fetch_max(at.0, Ordering::Relaxed);
     }
 
     /// The newest timestamp that changed a stretch.
     pub fn stamp_of(&self, stretch: usize) -> Timestamp {
-        Timestamp(self.stamps.get(stretch).map_or(0, |stamp| stamp.load(Ordering::Acquire)))
+        Timestamp(self.stamps.get(stretch).map_or(0, |stamp| stamp.load(Ordering::Relaxed)))
     }
 }

@@ -6,9 +6,9 @@
 //!    once the first in line has waited for a millisecond the turn is handed to it and to nobody else: nobody starves.
 //! 3. Passing the turn wakes one thread at most.
 
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Instant, Mutex};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longer than this nobody waits at the head of the line while others overtake.
 const OVERTAKING: Duration = Duration::from_millis(1);

@@ -18,6 +18,13 @@ pub fn all(txn: &mut WriteTransaction, ops: &[Op], state: &mut State) {
                 assert_eq!(handle.len(), entries.len() as u64, "the length after {op:?}");
                 assert_eq!(handle.is_empty(), entries.is_empty());
             }
+            Op::Burst { trees, start, count, kind } => {
+                burst(txn, state, *trees, *start, *count, *kind, number as u64);
+                // Whatever comes next finds inserts that wait.
+                if kind % 4 != 0 {
+                    continue;
+                }
+            }
             Op::DropTree(tree) => {
                 assert_eq!(txn.drop_tree(&name(*tree)).unwrap(), state.remove(&name(*tree)).is_some());
                 assert!(matches!(txn.existing_tree(&name(*tree)), Err(Error::NoSuchTree { .. })));
@@ -43,6 +50,24 @@ pub fn all(txn: &mut WriteTransaction, ops: &[Op], state: &mut State) {
         assert!(txn.has_tree(name).unwrap());
         let tree = txn.existing_tree(name).unwrap();
         assert_walk(tree.iter().unwrap(), entries.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).collect(), 0);
+    }
+}
+
+/// Inserts that follow one another: keys in order, backwards or scattered, some of them more than once, values small and at times too large
+/// for a leaf.
+fn burst(txn: &mut WriteTransaction, state: &mut State, trees: (u8, u8), start: u16, count: u8, kind: u8, seed: u64) {
+    for step in 0..u16::from(count) * 2 {
+        let number = match kind / 4 % 4 {
+            0 => start.saturating_add(step),
+            1 => start.saturating_sub(step),
+            2 => start.wrapping_add(step % 32),
+            _ => start.wrapping_add(step.wrapping_mul(2917)),
+        };
+        let family = if kind >= 128 && step % 3 == 0 { trees.1 } else { trees.0 };
+        let len = if kind & 64 != 0 { value_len(number.wrapping_add(step)) } else { usize::from(step % 150) };
+        let (key, value) = (key(family, number), pattern(seed << 16 | u64::from(step), len));
+        txn.tree(&name(family)).unwrap().insert(&key, &value).unwrap();
+        Arc::make_mut(state.entry(name(family)).or_default()).insert(key, value);
     }
 }
 

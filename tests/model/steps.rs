@@ -36,6 +36,13 @@ pub enum TreeOp {
 #[derive(Clone, Debug)]
 pub enum Op {
     In(u8, TreeOp),
+    /// Inserts that follow one another, into one tree or several by turns, with nothing looked at in between.
+    Burst {
+        trees: (u8, u8),
+        start: u16,
+        count: u8,
+        kind: u8,
+    },
     DropTree(u8),
     Rename(u8, u8),
     Savepoint,
@@ -118,6 +125,12 @@ impl Arbitrary for Op {
             1 => Op::Rename(tree, u8::arbitrary(g)),
             2 | 3 => Op::Savepoint,
             4 => Op::RollBack(u8::arbitrary(g)),
+            5..8 => Op::Burst {
+                trees: (tree, u8::arbitrary(g)),
+                start: u16::arbitrary(g),
+                count: u8::arbitrary(g),
+                kind: u8::arbitrary(g),
+            },
             _ => Op::In(tree, TreeOp::arbitrary(g)),
         }
     }
@@ -127,6 +140,10 @@ impl Arbitrary for Op {
             Op::In(tree, op) => {
                 let tree = *tree;
                 Box::new(op.shrink().map(move |op| Op::In(tree, op)))
+            }
+            Op::Burst { trees, start, count, kind } => {
+                let (trees, start, kind) = (*trees, *start, *kind);
+                Box::new(count.shrink().map(move |count| Op::Burst { trees, start, count, kind }))
             }
             _ => empty_shrinker(),
         }

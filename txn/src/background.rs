@@ -4,11 +4,10 @@
 //! slowly, and the next writer that needs it is told why; stopping waits for what is running.
 
 use crate::database::Shared;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Arc, Condvar, Instant, Mutex};
 use crate::{Error, Result};
-use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the checkpointer looks for versions that wait to be given back, and how soon again while there are many.
 const TIDY_EVERY: Duration = Duration::from_millis(200);
@@ -41,7 +40,7 @@ struct Worker {
 impl Worker {
     fn start(&self, name: &str, shared: &Arc<Shared>, run: fn(&Shared)) -> Result<()> {
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _armed = PoisonOnPanic(&for_thread);
             run(&for_thread);
         });
@@ -151,6 +150,7 @@ fn make_checkpoints(shared: &Shared) {
             },
         }
         shared.sidecar.tick(shared);
+        shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));
         idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
     }
 }
@@ -167,7 +167,7 @@ struct PoisonOnPanic<'s>(&'s Shared);
 
 impl Drop for PoisonOnPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.store.poison_because("a background thread panicked; this is a bug");
         }
     }

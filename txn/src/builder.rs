@@ -2,9 +2,11 @@
 
 use crate::catalog;
 use crate::database::{Database, Handle};
+use crate::old_readers::{Hook, OldReader};
+use crate::optimistic;
 use crate::pages::TxnPages;
 use crate::write::check_durability;
-use crate::{Durability, Error, Result, Timestamp};
+use crate::{Durability, Error, Held, Result, Timestamp};
 use pentimento_storage::{FileLogs, FileMedium, Logs, Medium, Options, Patience, Store};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -35,6 +37,9 @@ pub struct Builder {
     durability: Durability,
     segment_bytes: u64,
     checkpoint_interval: Duration,
+    read_ahead: bool,
+    conflict_memory: usize,
+    old_readers: Option<Hook>,
 }
 
 impl Default for Builder {
@@ -44,6 +49,9 @@ impl Default for Builder {
             durability: Durability::default(),
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
+            read_ahead: true,
+            conflict_memory: optimistic::DEFAULT_LIMIT,
+            old_readers: None,
         }
     }
 }
@@ -93,6 +101,51 @@ impl Builder {
         self
     }
 
+    /// Whether the system may read more of the file than is asked for, on by default: it makes scans and warming up fast. Switch it off when the
+    /// store is much larger than the memory and is read here and there: then what is read ahead only drives out what is needed.
+    pub fn read_ahead(mut self, yes: bool) -> Builder {
+        self.read_ahead = yes;
+        self
+    }
+
+    /// How much memory may be taken, in bytes, to remember which keys recent commits wrote while concurrent transactions run: 64 MiB by default. Beyond it only
+    /// the trees of the oldest commits are remembered, so that a transaction that has run for long may meet a conflict that is none.
+    pub fn conflict_memory(mut self, bytes: usize) -> Builder {
+        self.conflict_memory = bytes;
+        self
+    }
+
+    /// Has `callback` told of snapshots that are older than `age`: what is held for them, and by whom, in [`Held::readers`](crate::Held::readers). Each reader is told of once, within about a
+    /// fifth of a second, from a background thread, which the callback should not hold up. A store in memory, or open for reading only, has no such thread: there
+    /// [`Database::maintain`] looks. The callback must not own a [`Database`]: the store would never be closed.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// use pentimento::{Database, OldReader};
+    /// use std::time::Duration;
+    /// let db = Database::builder()
+    ///     .on_old_reader(Duration::from_millis(20), |held| {
+    ///         eprintln!("{:?} has held {} bytes for long", held.readers[0].label, held.bytes);
+    ///         OldReader::AskToStop
+    ///     })
+    ///     .in_memory()?;
+    /// let snapshot = db.snapshot()?.labelled("report");
+    /// # db.maintain()?;
+    /// # assert!(!snapshot.is_asked_to_stop());
+    /// std::thread::sleep(Duration::from_millis(40));
+    /// db.maintain()?;
+    /// assert!(snapshot.is_asked_to_stop()); // and decides itself what to do
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn on_old_reader(
+        mut self,
+        age: Duration,
+        callback: impl Fn(&Held) -> OldReader + Send + Sync + 'static,
+    ) -> Builder {
+        self.old_readers = Some(Hook { age, callback: Arc::new(callback) });
+        self
+    }
+
     /// Open for reading only: nothing is written, and others may read beside it, but nobody may write.
     pub fn read_only(mut self, yes: bool) -> Builder {
         self.options.read_only = yes;
@@ -136,7 +189,7 @@ impl Builder {
         let is_blank = is_blank(&file).map_err(io_error("read"))?;
         // The journal lies beside the file itself, whatever name it was opened by and whatever folder the process goes to later.
         let path = &path.canonicalize().map_err(io_error("resolve the path"))?;
-        let medium = FileMedium::new(file, path).map_err(io_error("map"))?;
+        let medium = FileMedium::with_read_ahead(file, path, self.read_ahead).map_err(io_error("map"))?;
         let logs = FileLogs::beside(path, read_only);
         let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
         if is_blank {
@@ -209,7 +262,13 @@ impl Builder {
             let _ = pages.0.install(true);
             store.checkpoint()?;
         }
-        let handle = Handle::new(store, self.durability, self.checkpoint_interval);
+        let handle = Handle::new(
+            store,
+            self.durability,
+            self.checkpoint_interval,
+            self.conflict_memory,
+            self.old_readers.clone(),
+        );
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;
         }

@@ -8,6 +8,7 @@
 //! A tree's root keeps its page for ever, and its number of entries is a register, so no change of entries changes the catalog.
 //! A large tree that is dropped becomes *doomed*: its pages are given back by later commits, a few at a time.
 
+use crate::pages::TxnPages;
 use crate::{Error, Result};
 use pentimento_btree::{self as btree, ReadPages, WritePages};
 use pentimento_storage::PageId;
@@ -72,6 +73,12 @@ pub(crate) fn list(pages: &impl ReadPages<Error = Error>) -> Result<Vec<(String,
             Ok((name, TreeRecord::decode(record)?))
         })
         .collect()
+}
+
+/// Makes an empty tree that no name leads to yet.
+pub(crate) fn make(pages: &mut TxnPages) -> Result<TreeRecord> {
+    let root = btree::create(pages)?;
+    Ok(TreeRecord { root, counter: pages.0.allocate_register(0)? })
 }
 
 pub(crate) fn put(pages: &mut impl WritePages<Error = Error>, name: &str, record: TreeRecord) -> Result<()> {

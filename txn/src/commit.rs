@@ -13,10 +13,12 @@
 
 use crate::database::Shared;
 use crate::journal::Room;
+use crate::optimistic::Footprint;
+use crate::redo::Redo;
+use crate::sync::{Instant, Ordering};
+use crate::work::Work;
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog};
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// How many pages of dropped trees a commit gives back.
 const DOOMED_PER_COMMIT: usize = 128;
@@ -29,14 +31,13 @@ impl WriteTransaction {
     /// [`Error::Incomplete`] if an earlier operation failed, [`Error::DiskFull`]: nothing is committed then. [`Error::OutcomeUnknown`] if
     /// the disk failed.
     pub fn commit(mut self) -> Result<Timestamp> {
-        self.check_complete()?;
-        self.finish_operations()?;
         let shared = self.handle.shared.clone();
-        if self.pages.0.touched() == 0 {
+        let work = self.complete_work()?;
+        if work.pages.0.touched() == 0 {
             return self.commit_nothing(&shared);
         }
         let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
-        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut self.pages, DOOMED_PER_COMMIT)?;
+        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut work.pages, DOOMED_PER_COMMIT)?;
         // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
         shared.has_doomed.store(has_doomed, Ordering::Relaxed);
         let result = self.install(&shared);
@@ -50,26 +51,25 @@ impl WriteTransaction {
     fn commit_nothing(self, shared: &Shared) -> Result<Timestamp> {
         let (base, durability) = (self.base(), self.durability);
         drop(self);
-        if durability == Durability::Sync && shared.store.published() < base {
-            shared.flush().map_err(unknown(base))?;
-        }
+        shared.assure(base, durability)?;
         Ok(base)
     }
 
     fn install(self, shared: &Shared) -> Result<Timestamp> {
         // Under the turn: the store may have failed since the transaction began.
         shared.store.check_writable()?;
+        let at = self.base().next();
+        let WriteTransaction { work, durability, footprint, handle, .. } = self;
+        let Work { pages, redo, .. } = work.into_inner();
         let Some(journal) = shared.journal.get() else {
-            let WriteTransaction { pages, durability, handle, .. } = self;
-            let at = pages.0.install(durability == Durability::Sync);
+            let note = |at| shared.note_footprint(at, footprint, &redo);
+            let at = pages.0.install_noting(durability == Durability::Sync, note);
             shared.after_unjournaled(at, durability)?;
             drop(handle);
             return Ok(at);
         };
-        let at = self.base().next();
-        let Some(body) = self.redo.body() else {
-            let WriteTransaction { pages, handle, .. } = self;
-            let at = pages.0.install_durably()?;
+        let Some(body) = redo.body() else {
+            let at = pages.0.install_durably_noting(|at| shared.note_footprint(at, footprint, &redo))?;
             journal.checkpoint_is_durable(at);
             drop(handle);
             return Ok(at);
@@ -81,8 +81,8 @@ impl WriteTransaction {
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
         journal.append(at, body).map_err(unknown(at))?;
-        let WriteTransaction { pages, durability, handle, .. } = self;
-        let at = pages.0.install_always(durability == Durability::Sync);
+        let note = |at| shared.note_footprint(at, footprint, &redo);
+        let at = pages.0.install_noting(durability == Durability::Sync, note);
         shared.after_journaled(at, durability)?;
         drop(handle);
         Ok(at)
@@ -94,6 +94,20 @@ fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
 }
 
 impl Shared {
+    /// Whoever is told that something is there must not lose it in a crash: makes everything up to `base` durable, if that was asked for.
+    pub fn assure(&self, base: Timestamp, durability: Durability) -> Result<()> {
+        if durability == Durability::Sync && self.store.published() < base {
+            self.flush().map_err(unknown(base))?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what a commit wrote, if concurrent transactions run.
+    fn note_footprint(&self, at: Timestamp, footprint: Option<Footprint>, redo: &Redo) {
+        let limit = self.conflicts.commit_limit();
+        self.conflicts.note(at, || footprint.unwrap_or_else(|| Footprint::of_redo(redo, limit)));
+    }
+
     fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
         let Some(journal) = self.journal.get() else { return Ok(()) };
         match durability {

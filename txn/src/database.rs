@@ -3,17 +3,19 @@
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
+use crate::old_readers::{Hook, LookOut};
+use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
 use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
+use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
-use crate::{Durability, Error, Held, Progress, Result, Stats, Timestamp};
+use crate::{Durability, Error, Held, Progress, ReaderId, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the background thread and the handles share.
 pub(crate) struct Shared {
@@ -27,6 +29,10 @@ pub(crate) struct Shared {
     pub checkpoint_interval: Duration,
     /// Whether dropped trees may wait to be dismantled.
     pub has_doomed: AtomicBool,
+    /// What concurrent transactions are validated against.
+    pub conflicts: Arc<Conflicts>,
+    /// Who wants to know of old readers.
+    pub look_out: Option<LookOut>,
 }
 
 impl Shared {
@@ -60,7 +66,13 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub fn new(store: Arc<Store>, durability: Durability, checkpoint_interval: Duration) -> Arc<Handle> {
+    pub fn new(
+        store: Arc<Store>,
+        durability: Durability,
+        checkpoint_interval: Duration,
+        conflict_memory: usize,
+        old_readers: Option<Hook>,
+    ) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
             background: Background::default(),
@@ -69,6 +81,8 @@ impl Handle {
             checkpoint_interval,
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
+            conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            look_out: old_readers.map(LookOut::new),
             store,
         });
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
@@ -161,6 +175,10 @@ impl Database {
         Builder::default()
     }
 
+    pub(crate) fn conflicts(&self) -> &Arc<Conflicts> {
+        &self.handle.shared.conflicts
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.handle.shared.store
     }
@@ -171,6 +189,12 @@ impl Database {
     /// None today.
     pub fn snapshot(&self) -> Result<Snapshot> {
         Ok(Snapshot::new(self.store().pin()))
+    }
+
+    /// A handle for one thread that reads the newest snapshot over and over: looking whether there is a newer one costs a load and a comparison.
+    #[must_use]
+    pub fn hot_reader(&self) -> HotReader {
+        HotReader::new(self.store().clone())
     }
 
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already
@@ -197,6 +221,42 @@ impl Database {
     /// [`Error::Busy`] if it did not come, and as for [`begin_write`](Database::begin_write).
     pub fn begin_write_within(&self, limit: Duration) -> Result<WriteTransaction> {
         self.begin(Patience::For(limit))
+    }
+
+    /// Begins a transaction that runs beside others, and is checked when it commits. Waits for nobody. While it runs the store remembers what others commit:
+    /// drop it soon.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Poisoned`].
+    pub fn begin_concurrent(&self, isolation: Isolation) -> Result<ConcurrentTransaction> {
+        self.store().check_writable()?;
+        Ok(ConcurrentTransaction::begin(self.handle.clone(), isolation))
+    }
+
+    /// Runs a closure in a concurrent transaction and commits it; after a conflict again, as [`RetryPolicy::new`] says. So the closure may run several times, and must
+    /// not begin a write transaction of its own: after several conflicts it is run with the writer's turn held. [`RetryPolicy::run`] has more choices.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// use pentimento::{Database, Isolation};
+    /// let db = Database::in_memory()?;
+    /// let done = db.transact(Isolation::Serializable, |txn| {
+    ///     let mut stock = txn.tree("stock")?;
+    ///     stock.add("chairs", -2)?;
+    ///     stock.counter("chairs")
+    /// })?;
+    /// assert_eq!((done.value, done.retries), (-2, 0));
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The closure's own, and as for [`ConcurrentTransaction::commit`].
+    pub fn transact<T>(
+        &self,
+        isolation: Isolation,
+        work: impl FnMut(&mut ConcurrentTransaction) -> Result<T>,
+    ) -> Result<Transacted<T>> {
+        RetryPolicy::new(isolation).run(self, work)
     }
 
     fn begin(&self, patience: Patience) -> Result<WriteTransaction> {
@@ -239,12 +299,13 @@ impl Database {
     /// # Errors
     /// When the store is damaged or the disk fails.
     pub fn maintain(&self) -> Result<Progress> {
+        self.handle.shared.look_out.iter().for_each(|look_out| look_out.look(self.store()));
         let mut progress = self.store().maintain();
         if self.store().check_writable().is_ok() {
             while !catalog::doomed(&self.snapshot()?)?.is_empty() {
                 let mut txn = self.begin_write()?;
                 txn.set_durability(Durability::None)?;
-                catalog::dismantle_doomed(txn.pages_mut(), 4096)?;
+                catalog::dismantle_doomed(txn.pages_mut()?, 4096)?;
                 let at = txn.commit()?;
                 if self.store().published() < at {
                     // It stands behind a commit that is still becoming durable.
@@ -270,10 +331,34 @@ impl Database {
         self.handle.shared.journal.get().map(Journal::stats).unwrap_or_default()
     }
 
+    /// What concurrent transactions did and do, and the memory that finding their conflicts takes.
+    #[must_use]
+    pub fn concurrency_stats(&self) -> ConcurrencyStats {
+        self.conflicts().stats()
+    }
+
     /// Which timestamps are kept readable, by whom, since when, and at what cost; oldest first.
     #[must_use]
     pub fn readers(&self) -> Vec<Held> {
         self.store().held()
+    }
+
+    /// Asks a reader to stop: [`Snapshot::is_asked_to_stop`] tells it so from then on; nothing else happens to it.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let db = pentimento::Database::in_memory()?;
+    /// let snapshot = db.snapshot()?.labelled("report");
+    /// for reader in db.readers().iter().flat_map(|held| &held.readers) {
+    ///     if reader.label.as_deref() == Some("report") {
+    ///         db.ask_to_stop(reader.id);
+    ///     }
+    /// }
+    /// assert!(snapshot.is_asked_to_stop());
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn ask_to_stop(&self, reader: ReaderId) {
+        self.store().ask_to_stop(reader);
     }
 
     /// The newest timestamp that a snapshot taken now would see.

@@ -105,6 +105,27 @@ pub enum Error {
         "another write transaction has the turn, or memory is full of changes; wait with begin_write, or try again later"
     )]
     Busy,
+    /// Another commit changed what this concurrent transaction wrote, or, if it is serializable, read. Nothing was committed; run the transaction again, as
+    /// [`Database::transact`](crate::Database::transact) does.
+    #[error("commit {at} changed {} of tree {tree:?} first; run the transaction again", .key.as_ref().map_or("the whole".to_owned(), |key| format!("key b\"{}\"", key.escape_ascii())))]
+    Conflict {
+        /// The tree.
+        tree: String,
+        /// The key; `None` if the other commit changed the tree as a whole, a stretch of it, its name, or more than is remembered.
+        key: Option<Vec<u8>>,
+        /// The other commit.
+        at: Timestamp,
+    },
+    /// A counter must have eight bytes, an `i64` in little-endian order.
+    #[error("the value of key b\"{}\" of tree {tree:?} has {len} bytes; a counter has 8", .key.escape_ascii())]
+    NotACounter {
+        /// The tree.
+        tree: String,
+        /// The key.
+        key: Vec<u8>,
+        /// The length of the value, in bytes.
+        len: usize,
+    },
     /// The store was opened for reading only.
     #[error("the store is open for reading only")]
     ReadOnly,
@@ -177,10 +198,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call can succeed later without any change by the caller: somebody else must finish, or the disk must get room.
+    /// Whether the same call can succeed later without any change by the caller: somebody else must finish, or the disk must get room. After
+    /// [`Error::Conflict`] the whole transaction is to be run again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Busy | Error::Locked { .. } | Error::DiskFull { .. })
+        matches!(self, Error::Busy | Error::Conflict { .. } | Error::Locked { .. } | Error::DiskFull { .. })
     }
 
     pub(crate) fn damaged(structure: &'static str, what: impl Into<String>) -> Error {

@@ -7,7 +7,7 @@
 use crate::catalog::{self, TreeRecord};
 use crate::journal::record;
 use crate::journal::segment::{self, SegmentHeader};
-use crate::redo::{self, Reader};
+use crate::redo::{self, Op};
 use crate::{Result, Timestamp};
 
 pub use crate::sidecar::{Live, LivePin, live_path};
@@ -120,30 +120,21 @@ pub enum Operation<'b> {
 
 /// The operations in the body of a record, in order; an error ends them.
 pub fn operations(body: &[u8]) -> impl Iterator<Item = Result<Operation<'_>>> {
-    let mut reader = Reader { bytes: body };
-    std::iter::from_fn(move || {
-        if reader.bytes.is_empty() {
-            return None;
-        }
-        let operation = operation(&mut reader);
-        if operation.is_err() {
-            reader.bytes = &[];
-        }
-        Some(operation)
-    })
+    redo::ops(body).map(|op| op.map(Operation::from))
 }
 
-fn operation<'b>(reader: &mut Reader<'b>) -> Result<Operation<'b>> {
-    Ok(match reader.byte()? {
-        redo::TREE => Operation::Tree(reader.name()?),
-        redo::INSERT => Operation::Insert(reader.field()?, reader.field()?),
-        redo::REMOVE => Operation::Remove(reader.field()?),
-        redo::REMOVE_RANGE => Operation::RemoveRange(reader.bound()?, reader.bound()?),
-        redo::CLEAR => Operation::Clear,
-        redo::DROP_TREE => Operation::DropTree(reader.name()?),
-        redo::RENAME_TREE => Operation::RenameTree(reader.name()?, reader.name()?),
-        _ => return Err(redo::damaged("an operation has an unknown kind")),
-    })
+impl<'b> From<Op<'b>> for Operation<'b> {
+    fn from(op: Op<'b>) -> Operation<'b> {
+        match op {
+            Op::Tree(name) => Operation::Tree(name),
+            Op::Insert(key, value) => Operation::Insert(key, value),
+            Op::Remove(key) => Operation::Remove(key),
+            Op::RemoveRange(start, end) => Operation::RemoveRange(start, end),
+            Op::Clear => Operation::Clear,
+            Op::DropTree(name) => Operation::DropTree(name),
+            Op::RenameTree(from, to) => Operation::RenameTree(from, to),
+        }
+    }
 }
 
 #[cfg(test)]

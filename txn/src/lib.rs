@@ -7,17 +7,24 @@ mod catalog;
 mod check;
 mod commit;
 mod database;
+mod deferred;
 mod durability;
 mod error;
+mod hot;
 pub mod inspect;
 mod journal;
+mod old_readers;
+mod optimistic;
 mod owned;
 mod pages;
+mod pending;
 mod recovery;
 mod redo;
 mod sidecar;
 mod snapshot;
+mod sync;
 mod tree_mut;
+mod work;
 mod write;
 
 const _: () = {
@@ -28,6 +35,8 @@ const _: () = {
     is_shareable::<OwnedRange>();
     is_shareable::<Error>();
     is_movable::<WriteTransaction>();
+    is_movable::<ConcurrentTransaction>();
+    is_movable::<HotReader>();
 };
 
 pub use builder::Builder;
@@ -36,7 +45,12 @@ pub use check::{CheckReport, Finding};
 pub use database::Database;
 pub use durability::Durability;
 pub use error::{Error, Result};
+pub use hot::HotReader;
 pub use journal::JournalStats;
+pub use old_readers::OldReader;
+pub use optimistic::{
+    ConcurrencyStats, ConcurrentRange, ConcurrentTransaction, ConcurrentTree, Isolation, RetryPolicy, Transacted,
+};
 pub use owned::OwnedRange;
 pub use pages::TxnPages;
 pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
@@ -45,7 +59,7 @@ pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use pentimento_storage::Bug;
 pub use pentimento_storage::{
     DEFAULT_PAGE_SIZE, FileLogs, FileMedium, Held, Log, Logs, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium,
-    Progress, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
+    Progress, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
 };
 pub use snapshot::{Range, Snapshot, Tree};
 pub use tree_mut::{TreeMut, TxnRange};

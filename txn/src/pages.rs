@@ -39,4 +39,9 @@ impl WritePages for TxnPages {
     fn free(&mut self, id: PageId) -> Result<()> {
         Ok(self.0.free(id)?)
     }
+
+    #[inline]
+    fn finished(&mut self, id: PageId) -> Result<()> {
+        Ok(self.0.finished(id)?)
+    }
 }

@@ -12,24 +12,25 @@
 //!
 //! Names, keys and values are a length (LEB128) followed by bytes. Operations are *logical*: replaying them makes the same entries, on whatever pages.
 //!
-//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; bytes
-//! from a journal give an error, never a panic, when they are not operations.
+//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; an insert
+//! that waits to be applied can be read back, gathered or not, until it is; bytes from a journal give an error, never a panic, when they are not operations.
 
 use crate::pages::TxnPages;
 use crate::write::WriteTransaction;
 use crate::{Error, KeyBounds, Result};
 use pentimento_btree as btree;
 use pentimento_storage::PageId;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-pub(crate) const TREE: u8 = 1;
-pub(crate) const INSERT: u8 = 2;
-pub(crate) const REMOVE: u8 = 3;
-pub(crate) const REMOVE_RANGE: u8 = 4;
-pub(crate) const CLEAR: u8 = 5;
-pub(crate) const DROP_TREE: u8 = 6;
-pub(crate) const RENAME_TREE: u8 = 7;
+const TREE: u8 = 1;
+const INSERT: u8 = 2;
+const REMOVE: u8 = 3;
+const REMOVE_RANGE: u8 = 4;
+const CLEAR: u8 = 5;
+const DROP_TREE: u8 = 6;
+const RENAME_TREE: u8 = 7;
 
 /// A place in the operations to go back to.
 #[derive(Clone, Debug)]
@@ -50,11 +51,16 @@ struct Reserved {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     bytes: Vec<u8>,
-    /// 0: nothing is gathered.
+    /// 0: nothing is gathered. What is in `bytes` then, or when it is too long, are inserts that wait to be applied.
     limit: usize,
     is_too_long: bool,
+    /// Inserts in `bytes` wait to be applied.
+    has_pending: bool,
     tree: Option<String>,
     reserved: Option<Reserved>,
+    /// Trees that were entered, dropped or renamed, and those that were made, whatever was rolled back or not gathered since.
+    touched: BTreeSet<String>,
+    created: BTreeSet<String>,
 }
 
 impl Redo {
@@ -68,6 +74,37 @@ impl Redo {
         (!self.is_too_long).then_some(&self.bytes)
     }
 
+    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
+    /// Whether the operations are gathered at all, so that an empty body means that there are none.
+    pub fn is_gathered(&self) -> bool {
+        self.limit > 0
+    }
+
+    /// The trees that were entered, dropped or renamed; some may be as they were.
+    pub fn touched(&self) -> &BTreeSet<String> {
+        &self.touched
+    }
+
+    /// The trees that were made; some may be gone again.
+    pub fn created(&self) -> &BTreeSet<String> {
+        &self.created
+    }
+
+    fn touch(&mut self, name: &str) {
+        if !self.touched.contains(name) {
+            self.touched.insert(name.to_owned());
+        }
+    }
+
+    /// A tree was made. Its being entered says so in the record.
+    pub fn created_tree(&mut self, name: &str) {
+        self.created.insert(name.to_owned());
+    }
+
     fn is_off(&self) -> bool {
         self.limit == 0 || self.is_too_long
     }
@@ -79,7 +116,9 @@ impl Redo {
         let len: usize = 1 + fields.iter().map(|field| 10 + field.len()).sum::<usize>();
         if self.bytes.len() + len > self.limit {
             self.is_too_long = true;
-            self.bytes = Vec::new();
+            if !self.has_pending {
+                self.bytes = Vec::new();
+            }
             return;
         }
         self.bytes.push(kind);
@@ -89,9 +128,61 @@ impl Redo {
         }
     }
 
+    /// An insert that waits to be applied: it can be read back from where it begins, which is told, until [`applied`](Redo::applied).
+    #[inline]
+    pub fn insert_pending(&mut self, key: &[u8], value: &[u8]) -> u32 {
+        let at = self.bytes.len();
+        self.has_pending = true;
+        if !self.is_off() && at + 21 + key.len() + value.len() > self.limit {
+            // Those before it may be waiting as well.
+            self.is_too_long = true;
+        }
+        self.bytes.push(INSERT);
+        put_len(&mut self.bytes, key.len());
+        self.bytes.extend_from_slice(key);
+        put_len(&mut self.bytes, value.len());
+        self.bytes.extend_from_slice(value);
+        at as u32
+    }
+
+    /// The key and the value of the insert that begins at `at`.
+    #[inline]
+    pub fn insert_at(&self, at: u32) -> (&[u8], &[u8]) {
+        let mut reader = Reader { bytes: &self.bytes[at as usize + 1..] };
+        let fields = reader.field().and_then(|key| Ok((key, reader.field()?)));
+        fields.expect("an insert that waits was written here")
+    }
+
+    /// The bytes of the operation that begins at `at`, which are `len`.
+    #[inline]
+    pub fn bytes_at(&self, at: u32, len: u32) -> &[u8] {
+        &self.bytes[at as usize..][..len as usize]
+    }
+
+    /// How many bytes the operations have.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// No insert is waiting any more.
+    pub fn applied(&mut self) {
+        self.has_pending = false;
+        if self.is_off() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Whether a value is being built in place.
+    #[inline]
+    pub fn has_reserved(&self) -> bool {
+        self.reserved.is_some()
+    }
+
     /// The operations that follow are on this tree.
     pub fn enter(&mut self, name: &str) {
-        if !self.is_off() && self.tree.as_deref() != Some(name) {
+        if self.tree.as_deref() != Some(name) {
+            self.touch(name);
             self.put(TREE, &[name.as_bytes()]);
             self.tree = Some(name.to_owned());
         }
@@ -121,11 +212,14 @@ impl Redo {
     }
 
     pub fn drop_tree(&mut self, name: &str) {
+        self.touch(name);
         self.put(DROP_TREE, &[name.as_bytes()]);
         self.tree = None;
     }
 
     pub fn rename_tree(&mut self, from: &str, to: &str) {
+        self.touch(from);
+        self.touch(to);
         self.put(RENAME_TREE, &[from.as_bytes(), to.as_bytes()]);
         self.tree = None;
     }
@@ -154,6 +248,7 @@ impl Redo {
 
     pub fn go_back(&mut self, mark: &Mark) {
         self.reserved = None;
+        self.has_pending = false;
         // What was too long stays too long: the operations before the mark are gone too.
         self.bytes.truncate(mark.len);
         self.tree.clone_from(&mark.tree);
@@ -169,22 +264,24 @@ fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
 }
 
 /// Reads operations back.
-pub(crate) struct Reader<'b> {
-    pub bytes: &'b [u8],
+struct Reader<'b> {
+    bytes: &'b [u8],
 }
 
-pub(crate) fn damaged(what: &str) -> Error {
+fn damaged(what: &str) -> Error {
     Error::damaged("journal record", what)
 }
 
 impl<'b> Reader<'b> {
-    pub fn byte(&mut self) -> Result<u8> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8> {
         let (&first, rest) = self.bytes.split_first().ok_or_else(|| damaged("it ends within an operation"))?;
         self.bytes = rest;
         Ok(first)
     }
 
-    pub fn field(&mut self) -> Result<&'b [u8]> {
+    #[inline]
+    fn field(&mut self) -> Result<&'b [u8]> {
         let mut len = 0usize;
         for shift in (0..).step_by(7) {
             let byte = self.byte()?;
@@ -201,11 +298,11 @@ impl<'b> Reader<'b> {
         Ok(field)
     }
 
-    pub fn name(&mut self) -> Result<&'b str> {
+    fn name(&mut self) -> Result<&'b str> {
         std::str::from_utf8(self.field()?).map_err(|_| damaged("a tree's name is not UTF-8"))
     }
 
-    pub fn bound(&mut self) -> Result<Bound<&'b [u8]>> {
+    fn bound(&mut self) -> Result<Bound<&'b [u8]>> {
         match self.byte()? {
             0 => Ok(Bound::Unbounded),
             1 => Ok(Bound::Included(self.field()?)),
@@ -215,52 +312,74 @@ impl<'b> Reader<'b> {
     }
 }
 
+/// One operation, as a record tells it.
+#[derive(Debug)]
+pub(crate) enum Op<'b> {
+    Tree(&'b str),
+    Insert(&'b [u8], &'b [u8]),
+    Remove(&'b [u8]),
+    RemoveRange(Bound<&'b [u8]>, Bound<&'b [u8]>),
+    Clear,
+    DropTree(&'b str),
+    RenameTree(&'b str, &'b str),
+}
+
+/// The operations of a record, in order; after an error there are no more. One on entries comes after the tree that it is on.
+pub(crate) fn ops(body: &[u8]) -> impl Iterator<Item = Result<Op<'_>>> {
+    let (mut reader, mut in_tree) = (Reader { bytes: body }, false);
+    std::iter::from_fn(move || {
+        if reader.bytes.is_empty() {
+            return None;
+        }
+        let op = reader.op(&mut in_tree);
+        if op.is_err() {
+            reader.bytes = &[];
+        }
+        Some(op)
+    })
+}
+
+impl<'b> Reader<'b> {
+    fn op(&mut self, in_tree: &mut bool) -> Result<Op<'b>> {
+        let kind = self.byte()?;
+        let op = match kind {
+            TREE => Op::Tree(self.name()?),
+            DROP_TREE => Op::DropTree(self.name()?),
+            RENAME_TREE => Op::RenameTree(self.name()?, self.name()?),
+            _ if !*in_tree => return Err(damaged("an operation names no tree")),
+            INSERT => Op::Insert(self.field()?, self.field()?),
+            REMOVE => Op::Remove(self.field()?),
+            REMOVE_RANGE => Op::RemoveRange(self.bound()?, self.bound()?),
+            CLEAR => Op::Clear,
+            _ => return Err(damaged("an operation has an unknown kind")),
+        };
+        match op {
+            Op::Tree(_) => *in_tree = true,
+            Op::DropTree(_) | Op::RenameTree(..) => *in_tree = false,
+            _ => {}
+        }
+        Ok(op)
+    }
+}
+
 /// Does again what a record tells.
 ///
 /// # Errors
 /// When the bytes are not operations, or an operation cannot be done.
 pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
-    let mut reader = Reader { bytes: body };
-    let mut name = None;
-    while !reader.bytes.is_empty() {
-        let kind = reader.byte()?;
-        match kind {
-            TREE => {
-                let entered = reader.name()?;
+    let mut name = "";
+    for op in ops(body) {
+        match op? {
+            Op::Tree(entered) => {
                 txn.tree(entered)?;
-                name = Some(entered);
-                continue;
+                name = entered;
             }
-            DROP_TREE => {
-                txn.drop_tree(reader.name()?)?;
-                name = None;
-                continue;
-            }
-            RENAME_TREE => {
-                let (from, to) = (reader.name()?, reader.name()?);
-                txn.rename_tree(from, to)?;
-                name = None;
-                continue;
-            }
-            _ => {}
-        }
-        let mut tree = txn.tree(name.ok_or_else(|| damaged("an operation names no tree"))?)?;
-        match kind {
-            INSERT => {
-                let (key, value) = (reader.field()?, reader.field()?);
-                tree.insert(key, value)?;
-            }
-            REMOVE => {
-                tree.remove(reader.field()?)?;
-            }
-            REMOVE_RANGE => {
-                let bounds = (reader.bound()?, reader.bound()?);
-                tree.remove_range(bounds)?;
-            }
-            CLEAR => {
-                tree.clear()?;
-            }
-            _ => return Err(damaged("an operation has an unknown kind")),
+            Op::Insert(key, value) => txn.tree(name)?.insert(key, value)?,
+            Op::Remove(key) => drop(txn.tree(name)?.remove(key)?),
+            Op::RemoveRange(start, end) => drop(txn.tree(name)?.remove_range((start, end))?),
+            Op::Clear => drop(txn.tree(name)?.clear()?),
+            Op::DropTree(dropped) => drop(txn.drop_tree(dropped)?),
+            Op::RenameTree(from, to) => txn.rename_tree(from, to)?,
         }
     }
     Ok(())

@@ -11,7 +11,7 @@
 //!    process that is gone.
 
 use crate::database::Shared;
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use pentimento_storage::{ReaderKind, Timestamp};
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};

@@ -8,9 +8,8 @@ use crate::owned::OwnedRange;
 use crate::{Error, Key, KeyBounds, Result, Timestamp};
 use bytes::Bytes;
 use pentimento_btree::{self as btree, ReadPages};
-use pentimento_storage::{PageId, Pin};
+use pentimento_storage::{Hint, PageId, Pin};
 use std::fmt;
-use std::sync::Arc;
 
 /// A read-only view of the whole store at one moment.
 ///
@@ -19,18 +18,25 @@ use std::sync::Arc;
 /// can tell who holds what.
 #[derive(Clone)]
 pub struct Snapshot {
-    pin: Arc<Pin>,
+    pin: Pin,
 }
 
 impl Snapshot {
     pub(crate) fn new(pin: Pin) -> Snapshot {
-        Snapshot { pin: Arc::new(pin) }
+        Snapshot { pin }
     }
 
     /// The newest commit that this snapshot sees.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.pin.at()
+    }
+
+    /// Whether somebody asked this reader to stop: [`Database::ask_to_stop`](crate::Database::ask_to_stop), or the callback of
+    /// [`Builder::on_old_reader`](crate::Builder::on_old_reader). Nothing else happens to it: a long walk that wants to be polite looks here now and then. Clones are asked together.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.pin.is_asked_to_stop()
     }
 
     /// Names the snapshot in statistics. Clones share the name.
@@ -101,6 +107,11 @@ impl ReadPages for Snapshot {
     fn prefetch(&self, id: PageId) {
         self.pin.prefetch(id);
     }
+
+    #[inline]
+    fn hint(&self, id: PageId) -> Hint {
+        self.pin.hint(id)
+    }
 }
 
 /// An iterator over entries of a [`Tree`], from either end. Each item is the key and the value, or an error, after which it ends.
@@ -114,6 +125,10 @@ pub struct Tree<'s> {
 }
 
 impl<'s> Tree<'s> {
+    pub(crate) fn new(snapshot: &'s Snapshot, record: TreeRecord) -> Tree<'s> {
+        Tree { snapshot, record }
+    }
+
     #[inline(always)]
     fn map(&self) -> btree::Tree<'s, Snapshot> {
         btree::Tree::new(self.snapshot, self.record.root)

@@ -1,8 +1,11 @@
 //! A tree as a write transaction changes it.
+//!
+//! Promises: reads see all changes; inserts that follow one another wait to be applied in the order of their keys, until something else is done.
 
+use crate::deferred::Deferred;
 use crate::pages::TxnPages;
 use crate::redo::Redo;
-use crate::write::OpenTree;
+use crate::work::{OpenTree, Work};
 use crate::{Error, Key, KeyBounds, Result};
 use pentimento_btree::{self as btree, WritePages};
 use std::fmt;
@@ -12,64 +15,60 @@ pub type TxnRange<'t> = btree::Range<'t, TxnPages>;
 
 /// A tree in a write transaction: an ordered map from byte strings to byte strings. Reads see the transaction's own changes.
 pub struct TreeMut<'t> {
-    pages: &'t mut TxnPages,
-    open: &'t mut OpenTree,
-    redo: &'t mut Redo,
-    incomplete: &'t mut bool,
+    work: &'t mut Deferred<Work>,
+    /// Which of the trees that the transaction has met.
+    at: usize,
 }
 
 impl<'t> TreeMut<'t> {
-    pub(crate) fn new(
-        pages: &'t mut TxnPages,
-        open: &'t mut OpenTree,
-        redo: &'t mut Redo,
-        incomplete: &'t mut bool,
-    ) -> TreeMut<'t> {
-        TreeMut { pages, open, redo, incomplete }
+    pub(crate) fn new(work: &'t mut Deferred<Work>, at: usize) -> TreeMut<'t> {
+        TreeMut { work, at }
     }
 
-    fn map(&self) -> btree::Tree<'_, TxnPages> {
-        btree::Tree::new(self.pages, self.open.record.root)
+    /// The tree with nothing waiting.
+    fn settled(&self) -> (&Work, &OpenTree) {
+        let work = self.work.settled(Work::settle);
+        (work, &work.trees[self.at])
+    }
+
+    fn map(&self) -> Result<btree::Tree<'_, TxnPages>> {
+        let (work, open) = self.settled();
+        work.check_settled()?;
+        Ok(btree::Tree::new(&work.pages, open.record.root))
     }
 
     /// Changes the tree; a failure half-way makes the transaction impossible to commit, a panic in the caller's code too.
     fn change<T>(
         &mut self,
-        work: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
+        change: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
     ) -> Result<T> {
-        if let Err(error) = self.redo.finish_reserved(self.pages) {
-            *self.incomplete = true;
-            return Err(error);
-        }
-        self.redo.enter(&self.open.name);
-        let was_incomplete = std::mem::replace(self.incomplete, true);
-        let mut len = self.open.len;
-        let mut tree = btree::TreeMut::new(self.pages, self.open.record.root);
-        let result = work(&mut tree, &mut len, self.redo);
-        match &result {
-            Err(error) if error.is_refusal() => *self.incomplete = was_incomplete,
-            Err(_) => {}
-            Ok(_) => {
-                *self.incomplete = was_incomplete;
-                self.open.is_stale |= self.open.len != len;
-                self.open.len = len;
-            }
-        }
-        result
+        let work = self.work.settled_mut(Work::settle);
+        work.check_settled()?;
+        work.end_streak(self.at);
+        work.change(self.at, change)
     }
 
-    /// Sets the value of a key, without saying what it was: use [`replace`](TreeMut::replace) to know.
+    /// Sets the value of a key, without saying what it was: use [`replace`](TreeMut::replace) to know. Inserts that follow one another are
+    /// applied together later, before anything else is done or read.
     ///
     /// # Errors
-    /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], or when a page is damaged or
-    /// cannot be had.
+    /// [`Error::KeyTooLong`], [`Error::ValueTooLong`], or when a page is damaged or cannot be had, now or for an earlier insert.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.change(|tree, len, redo| {
-            let (key, value) = (key.as_ref(), value.as_ref());
-            *len += u64::from(tree.insert(key, value)?);
-            redo.insert(key, value);
-            Ok(())
-        })
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let work = self.work.as_it_is();
+        if !work.should_wait(self.at, key.len() + value.len()) {
+            let work = self.work.settled_mut(Work::settle);
+            work.check_settled()?;
+            return work.change(self.at, |tree, len, redo| {
+                *len += u64::from(tree.insert(key, value)?);
+                redo.insert(key, value);
+                Ok(())
+            });
+        }
+        btree::check_entry(key.len(), value.len())?;
+        let has_room = work.wait(self.at, key, value);
+        self.work.defer();
+        if has_room { Ok(()) } else { self.work.settled_mut(Work::settle).check_settled() }
     }
 
     /// Sets the value of a key, and returns what it was.
@@ -97,11 +96,13 @@ impl<'t> TreeMut<'t> {
             *entries += u64::from(is_new);
             tree.as_tree().locate(key)
         })?;
-        self.redo.reserve(&self.open.name, self.open.record.root, key);
-        let page = at.map(|at| self.pages.page_mut(at.page, at.end).map(|page| (page, at))).transpose();
+        let Work { pages, trees, redo, incomplete, .. } = self.work.as_it_is();
+        let open = &trees[self.at];
+        redo.reserve(&open.name, open.record.root, key);
+        let page = at.map(|at| pages.page_mut(at.page, at.end).map(|page| (page, at))).transpose();
         let room = page.map(|page| page.and_then(|(page, at)| page.body.get_mut(at.start..at.end)));
         room.and_then(|room| room.ok_or_else(|| Error::damaged("page", "the room that was just made is not there")))
-            .inspect_err(|_| *self.incomplete = true)
+            .inspect_err(|_| *incomplete = true)
     }
 
     /// Removes a key; `false` if it was not there.
@@ -208,7 +209,7 @@ impl<'t> TreeMut<'t> {
             *len += new;
             Ok(new)
         });
-        *self.incomplete |= result.is_err();
+        self.work.as_it_is().incomplete |= result.is_err();
         result
     }
 
@@ -217,7 +218,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<&[u8]>> {
-        self.map().get(key.as_ref())
+        self.map()?.get(key.as_ref())
     }
 
     /// Whether there is an entry of this key.
@@ -225,7 +226,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.map().contains_key(key.as_ref())
+        self.map()?.contains_key(key.as_ref())
     }
 
     /// The entry with the smallest key.
@@ -233,7 +234,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn first(&self) -> Result<Option<(Key<'_>, &[u8])>> {
-        self.map().first()
+        self.map()?.first()
     }
 
     /// The entry with the greatest key.
@@ -241,7 +242,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn last(&self) -> Result<Option<(Key<'_>, &[u8])>> {
-        self.map().last()
+        self.map()?.last()
     }
 
     /// The entries whose keys lie in a range, in order, as for [`Tree::range`](crate::Tree::range).
@@ -249,7 +250,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn range(&self, bounds: impl KeyBounds) -> Result<TxnRange<'_>> {
-        self.map().range(bounds)
+        self.map()?.range(bounds)
     }
 
     /// The entries whose keys begin with `prefix`, in order.
@@ -257,7 +258,7 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<TxnRange<'_>> {
-        self.map().prefix(prefix.as_ref())
+        self.map()?.prefix(prefix.as_ref())
     }
 
     /// All entries, in order.
@@ -265,19 +266,19 @@ impl<'t> TreeMut<'t> {
     /// # Errors
     /// When a page on the way is damaged.
     pub fn iter(&self) -> Result<TxnRange<'_>> {
-        self.map().iter()
+        self.map()?.iter()
     }
 
-    /// The number of entries, without counting them.
+    /// The number of entries, without counting them. If earlier inserts fail now, the next operation tells why.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.open.len
+        self.settled().1.len
     }
 
     /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.len == 0
+        self.len() == 0
     }
 }
 
@@ -288,6 +289,6 @@ fn less(len: u64, removed: u64) -> Result<u64> {
 
 impl fmt::Debug for TreeMut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TreeMut").field("root", &self.open.record.root).field("len", &self.len()).finish()
+        f.debug_struct("TreeMut").finish_non_exhaustive()
     }
 }

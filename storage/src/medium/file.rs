@@ -9,7 +9,7 @@
 
 use super::{Medium, SEGMENT_BYTES};
 use crate::sync::{AtomicU64, OnceLock, Ordering};
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -28,6 +28,7 @@ pub struct FileMedium {
     /// Odd while we change the length ourselves.
     changes: AtomicU64,
     segments: [OnceLock<MmapRaw>; SEGMENTS],
+    read_ahead: bool,
 }
 
 impl FileMedium {
@@ -36,6 +37,14 @@ impl FileMedium {
     /// # Errors
     /// When the file's length cannot be read, or it cannot be mapped.
     pub fn new(file: File, path: &Path) -> io::Result<FileMedium> {
+        FileMedium::with_read_ahead(file, path, true)
+    }
+
+    /// The same; without `read_ahead` the system is asked to read just what is touched.
+    ///
+    /// # Errors
+    /// As for [`new`](FileMedium::new).
+    pub fn with_read_ahead(file: File, path: &Path, read_ahead: bool) -> io::Result<FileMedium> {
         let len = file.metadata()?.len();
         let medium = FileMedium {
             file,
@@ -43,6 +52,7 @@ impl FileMedium {
             len: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             segments: [const { OnceLock::new() }; SEGMENTS],
+            read_ahead,
         };
         medium.cover(len)?;
         medium.len.store(len, Ordering::Release);
@@ -61,6 +71,9 @@ impl FileMedium {
                     .offset(index as u64 * SEGMENT_BYTES)
                     .len(SEGMENT_BYTES as usize)
                     .map_raw_read_only(&self.file)?;
+                if !self.read_ahead {
+                    map.advise(Advice::Random)?;
+                }
                 // A second thread may have mapped the same segment meanwhile; then this map is dropped unused.
                 let _ = segment.set(map);
             }
@@ -131,6 +144,18 @@ unsafe impl Medium for FileMedium {
             return Err(io::Error::other("the file was truncated by somebody else"));
         }
         Ok(())
+    }
+
+    fn will_need(&self, offset: u64, len: u64) {
+        // The system that reads ahead fetches all of it with the first byte.
+        if self.read_ahead {
+            return;
+        }
+        let (index, within) = ((offset / SEGMENT_BYTES) as usize, offset % SEGMENT_BYTES);
+        if let Some(map) = self.segments.get(index).and_then(OnceLock::get) {
+            // A hint: when it fails the bytes are fetched one page after the other.
+            let _ = map.advise_range(Advice::WillNeed, within as usize, len as usize);
+        }
     }
 
     fn path(&self) -> &Path {

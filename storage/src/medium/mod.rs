@@ -68,6 +68,11 @@ pub unsafe trait Medium: Send + Sync {
         Ok(())
     }
 
+    /// A hint that bytes are about to be read that may have to be fetched.
+    fn will_need(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// A name for messages: the path of a file.
     fn path(&self) -> &Path;
 }

@@ -17,16 +17,14 @@ pub(crate) mod segment;
 
 pub(crate) use recovery::recover;
 
+use crate::sync::{Arc, Condvar, Count, Instant, Mutex, MutexGuard, Ordering, thread};
 use crate::{Error, Result, Timestamp};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use pentimento_storage::{Bug, Log, Logs, Store};
 use record::record_bytes;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Files are filled with zeros ahead of the records in pieces of this size: writing into allocated blocks costs a sync of data alone.
 const PREPARE_BYTES: u64 = 1 << 20;
@@ -109,11 +107,11 @@ pub struct JournalStats {
 
 #[derive(Default)]
 struct Counters {
-    records: AtomicU64,
-    bytes: AtomicU64,
-    syncs: AtomicU64,
-    full_waits: AtomicU64,
-    full_wait_us: AtomicU64,
+    records: Count,
+    bytes: Count,
+    syncs: Count,
+    full_waits: Count,
+    full_wait_us: Count,
 }
 
 /// Whether there is room for a record.
@@ -329,7 +327,7 @@ impl Journal {
     fn let_others_append(&self, sync: &mut MutexGuard<'_, SyncState>) {
         let started = Instant::now();
         while sync.waiting < sync.company && started.elapsed() < LET_APPEND {
-            MutexGuard::unlocked(sync, std::thread::yield_now);
+            MutexGuard::unlocked(sync, thread::yield_now);
         }
     }
 
@@ -436,7 +434,7 @@ impl Journal {
     }
 
     pub fn stats(&self) -> JournalStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &Count| counter.load(Ordering::Relaxed);
         JournalStats {
             records: count(&self.counters.records),
             bytes: count(&self.counters.bytes),

@@ -1,0 +1,273 @@
+//! Adding many entries in the order of their keys.
+//!
+//! Promises: each leaf is met once, whatever number of entries goes into it, and asked for some entries before it is needed; where the
+//! entries do not fit they are merged with what is there, straight into new leaves, of which the parent learns in one step.
+
+use pentimento_storage::PageId;
+
+use crate::edit::{Fill, NodeMut, Put};
+use crate::layout::{HEADER, LARGE_HEADER, LEAF_CELL, inline_max, stride};
+use crate::leaf_writer::{LeafEntry, LeafWriter};
+use crate::node::{Node, Stored, damaged};
+use crate::pages::{Fault, WritePages};
+use crate::parts::Parts;
+use crate::path::{Path, Way};
+use crate::tree_mut::{TreeMut, check_key, check_value};
+use crate::value::large_value_mut;
+
+/// How many entries ahead their leaf is asked for, at least.
+const LEAVES_AHEAD: usize = 6;
+/// How many entries ahead their own bytes are asked for.
+const BYTES_AHEAD: usize = 10;
+/// Up to so many full leaves are divided evenly; more are filled one after the other.
+const EVEN: usize = 4;
+
+/// How full new leaves become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filling {
+    /// Full: for entries that arrived in the order of their keys, so that none may be expected between them.
+    Full,
+    /// Three quarters: for entries that arrived in no order, so that others may be expected among them.
+    Roomy,
+}
+
+impl Filling {
+    fn limit(self, capacity: usize) -> usize {
+        match self {
+            Filling::Full => capacity,
+            // Less a header: whoever keeps pages in pieces of a quarter adds one of its own.
+            Filling::Roomy => (capacity / 4 * 3).saturating_sub(2 * HEADER),
+        }
+    }
+}
+
+/// Entries at hand by number, in ascending order of their keys, each key once.
+pub trait SortedEntries {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The key and the value of entry `index`, which is less than [`len`](SortedEntries::len).
+    fn entry(&self, index: usize) -> (&[u8], &[u8]);
+
+    /// A hint that entry `index` is about to be asked for. It had better not look at the entry.
+    fn prefetch(&self, index: usize) {
+        let _ = index;
+    }
+}
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Inserts entries that are in order already, and says how many keys are new. Keys that do not ascend are a fault.
+    ///
+    /// # Errors
+    /// When a key or a value is too long, a page is damaged or cannot be had. Some of the entries have been inserted then.
+    pub fn insert_sorted(&mut self, entries: &impl SortedEntries, filling: Filling) -> Result<u64, P::Error> {
+        let inline_max = inline_max(self.capacity());
+        let (mut at, mut new, mut ahead) = (0, 0, LEAVES_AHEAD);
+        while at < entries.len() {
+            let (key, value) = entries.entry(at);
+            if value.len() > inline_max || key.len() > inline_max {
+                new += u64::from(self.insert(key, value)?);
+                at += 1;
+                continue;
+            }
+            if at + ahead < entries.len() {
+                self.as_tree().prefetch(entries.entry(at + ahead).0)?;
+            }
+            let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
+            let end = self.end_of_group(&path, entries, at)?;
+            ahead = LEAVES_AHEAD.max(2 * (end - at).min(256));
+            let (next, added) = self.add_in_place(page, entries, at, end)?;
+            (at, new) = (next, new + added);
+            if at < end {
+                new += self.rebuild(&path, page, entries, at, end, filling)?;
+                at = end;
+            }
+        }
+        Ok(new)
+    }
+
+    /// The number of the first entry from `at` on that does not belong into the leaf at the end of `path`.
+    fn end_of_group(&self, path: &Path, entries: &impl SortedEntries, at: usize) -> Result<usize, P::Error> {
+        let mut upper = None;
+        for depth in (0..path.len()).rev() {
+            let (page, number) = path.step(depth);
+            let branch = Node::read(self.pages, page)?;
+            if number < branch.count() {
+                upper = Some(branch.key(number)?);
+                break;
+            }
+        }
+        let Some(upper) = upper else { return Ok(entries.len()) };
+        let mut end = at + 1;
+        while end < entries.len() && Parts::whole(entries.entry(end).0).cmp(&upper).is_lt() {
+            end += 1;
+        }
+        Ok(end)
+    }
+
+    /// Puts entries into their leaf as long as there is room. Gives the number of the first that is left, and how many keys are new.
+    fn add_in_place(
+        &mut self,
+        page: PageId,
+        entries: &impl SortedEntries,
+        from: usize,
+        end: usize,
+    ) -> Result<(usize, u64), P::Error> {
+        let capacity = self.capacity();
+        if self.is_hopeless(page, entries, from, end)? {
+            return Ok((from, 0));
+        }
+        let target = self.pages.page_mut(page, capacity)?;
+        let mut leaf = NodeMut::open_leaf(page, target)?;
+        let (mut at, mut new, mut orphans, mut wasteful) = (from, 0, Vec::new(), false);
+        while at < end {
+            let (key, value) = entries.entry(at);
+            if value.len() > inline_max(capacity) {
+                break;
+            }
+            let Put::Done { new: is_new, orphan } = leaf.put(key, Fill::Bytes(value), capacity)? else { break };
+            new += u64::from(is_new);
+            wasteful |= !is_new && leaf.is_wasteful();
+            orphans.extend(orphan);
+            at += 1;
+        }
+        for orphan in orphans {
+            self.pages.free(orphan)?;
+        }
+        if wasteful {
+            self.tidy(page, Way::Key(entries.entry(from).0))?;
+        }
+        // What is left may belong elsewhere if the leaf was merged with its neighbour just now.
+        if wasteful && at < end {
+            for index in at..end {
+                let (key, value) = entries.entry(index);
+                new += u64::from(self.insert(key, value)?);
+            }
+            at = end;
+        }
+        Ok((at, new))
+    }
+
+    /// Whether entries will not fit into their leaf: what must be merged had better not be copied before.
+    fn is_hopeless(
+        &self,
+        page: PageId,
+        entries: &impl SortedEntries,
+        from: usize,
+        end: usize,
+    ) -> Result<bool, P::Error> {
+        let capacity = self.capacity();
+        let mut weight = 0;
+        for index in from..end {
+            if index > from && entries.entry(index - 1).0 >= entries.entry(index).0 {
+                return Err(damaged(page, "entries that should be sorted are not").into());
+            }
+            weight += weight_of(entries.entry(index));
+            if weight > capacity {
+                return Ok(true);
+            }
+        }
+        let leaf = Node::read(self.pages, page)?;
+        let used = leaf.cells_at + leaf.cells.len();
+        // Values that are replaced take no room, and they seldom come alone.
+        Ok(used + weight > capacity && !leaf.find(entries.entry(from).0)?.1)
+    }
+
+    /// Merges entries with those of the leaf `page`, in as many leaves as they need. Gives how many keys are new.
+    fn rebuild(
+        &mut self,
+        path: &Path,
+        page: PageId,
+        entries: &impl SortedEntries,
+        from: usize,
+        end: usize,
+        filling: Filling,
+    ) -> Result<u64, P::Error> {
+        let body = self.pages.page(page)?.to_vec();
+        let leaf = Node::parse(page, &body)?;
+        if !leaf.is_leaf() {
+            return Err(damaged(page, "this is not a leaf").into());
+        }
+        let capacity = self.capacity();
+        let mut weight = body.len();
+        let small = (from..end).all(|index| {
+            weight += weight_of(entries.entry(index));
+            weight <= EVEN * capacity
+        });
+        let reuse = (path.len() > 0).then_some(page);
+        let limit = if small { usize::MAX } else { filling.limit(capacity) };
+        let mut writer = LeafWriter::new(page, reuse, limit, end - from);
+        let mut old = OldEntries { leaf, next: 0, left: leaf.cells.len() };
+        let (mut new, mut orphans) = (0, Vec::new());
+        for index in from..end {
+            if index + BYTES_AHEAD < end {
+                entries.prefetch(index + BYTES_AHEAD);
+            }
+            let (key, value) = entries.entry(index);
+            let (until, found) = leaf.find(key)?;
+            while old.next < until {
+                writer.push(self, old.take()?)?;
+            }
+            if found && let Fill::Large(page, _) = old.take()?.fill {
+                orphans.push(page);
+            }
+            new += u64::from(!found);
+            let fill = self.fill_of(key, value)?;
+            writer.push(self, LeafEntry { key: Parts::whole(key), fill })?;
+        }
+        let is_tail = old.next == leaf.count();
+        while old.next < leaf.count() {
+            writer.push(self, old.take()?)?;
+        }
+        // At the end of the leaf full leaves stay behind, as for single keys that ascend.
+        writer.finish(self, path, if small && !is_tail { None } else { Some(filling.limit(capacity)) })?;
+        for orphan in orphans {
+            self.pages.free(orphan)?;
+        }
+        Ok(new)
+    }
+
+    /// What a leaf is to hold for a value: itself, or the page that it is put on.
+    fn fill_of<'v>(&mut self, key: &[u8], value: &'v [u8]) -> Result<Fill<'v>, P::Error> {
+        if value.len() <= inline_max(self.capacity()) {
+            check_key(key)?;
+            return Ok(Fill::Bytes(value));
+        }
+        check_key(key)?;
+        check_value(value.len())?;
+        let page = self.pages.allocate(self.root, LARGE_HEADER + value.len())?;
+        large_value_mut(self.pages, page, value.len())?.copy_from_slice(value);
+        Ok(Fill::Large(page, value.len()))
+    }
+}
+
+/// The bytes that an entry takes in a leaf, at most.
+fn weight_of((key, value): (&[u8], &[u8])) -> usize {
+    stride(0) + LEAF_CELL + key.len() + value.len()
+}
+
+/// The entries of a leaf, one after the other. Never more bytes than the leaf has: cells that overlap are a fault.
+struct OldEntries<'n> {
+    leaf: Node<'n>,
+    next: usize,
+    left: usize,
+}
+
+impl<'n> OldEntries<'n> {
+    fn take(&mut self) -> Result<LeafEntry<'n>, Fault> {
+        let (suffix, stored) = self.leaf.entry(self.next)?;
+        self.next += 1;
+        let taken = LEAF_CELL + suffix.len() + stored.cell_len();
+        self.left = self.left.checked_sub(taken).ok_or_else(|| self.leaf.fault("cells overlap"))?;
+        let fill = match stored {
+            Stored::Inline(bytes, _) => Fill::Bytes(bytes),
+            Stored::Large(page, len) => Fill::Large(page, len),
+        };
+        Ok(LeafEntry { key: Parts { prefix: self.leaf.prefix, suffix }, fill })
+    }
+}

@@ -1,0 +1,192 @@
+//! What a write transaction has done so far.
+//!
+//! Promises: inserts that wait are bounded in memory, and applied in the order of their keys; a failure while they are makes the transaction
+//! impossible to commit, and is told once.
+
+use crate::catalog::{self, TreeRecord};
+use crate::pages::TxnPages;
+use crate::pending::Pending;
+use crate::redo::Redo;
+use crate::{Error, Result};
+use crate::sync::Mutex;
+use pentimento_btree as btree;
+use std::sync::Arc;
+
+/// Inserts that follow one another begin to wait after so many: a small transaction applies each at once.
+const DIRECT: u32 = 8;
+/// The most memory that inserts may wait in, whatever a transaction may take before it spills.
+const PENDING_MAX: usize = 1 << 30;
+
+/// A tree that the transaction has met.
+#[derive(Debug)]
+pub(crate) struct OpenTree {
+    pub name: Arc<str>,
+    pub record: TreeRecord,
+    /// How many entries there are, without those that wait.
+    pub len: u64,
+    /// Whether `len` differs from the register.
+    pub is_stale: bool,
+    /// How many inserts have followed one another.
+    streak: u32,
+    pending: Pending,
+}
+
+impl OpenTree {
+    pub fn new(name: &str, record: TreeRecord, len: u64) -> OpenTree {
+        OpenTree { name: name.into(), record, len, is_stale: false, streak: 0, pending: Pending::default() }
+    }
+}
+
+/// The private pages of a transaction, its trees and its operations.
+pub(crate) struct Work {
+    pub pages: TxnPages,
+    /// In the order of their names.
+    pub trees: Vec<OpenTree>,
+    pub redo: Redo,
+    pub incomplete: bool,
+    /// The memory in which inserts wait, in bytes, and the most that they may take.
+    waiting: usize,
+    waiting_max: usize,
+    /// What went wrong when those that waited were applied, until it is told.
+    failure: Mutex<Option<Error>>,
+}
+
+impl Work {
+    /// Nothing yet. Operations are gathered up to `redo_limit` bytes; the transaction should take about `memory` bytes.
+    pub fn new(pages: TxnPages, redo_limit: usize, memory: usize) -> Work {
+        Work {
+            pages,
+            trees: Vec::new(),
+            redo: Redo::up_to(redo_limit),
+            incomplete: false,
+            waiting: 0,
+            waiting_max: (memory / 4 * 3).min(PENDING_MAX),
+            failure: Mutex::new(None),
+        }
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.trees.binary_search_by(|open| (*open.name).cmp(name))
+    }
+
+    /// Where the tree of this name is among those that the transaction has met; `None` if there is no such tree.
+    pub fn meet(&mut self, name: &str) -> Result<Option<usize>> {
+        let at = match self.position(name) {
+            Ok(at) => at,
+            Err(at) => {
+                let Some(record) = catalog::find(&self.pages, name)? else { return Ok(None) };
+                let len = self.pages.0.register(record.counter)?;
+                self.trees.insert(at, OpenTree::new(name, record, len));
+                at
+            }
+        };
+        Ok(Some(at))
+    }
+
+    /// Adds a tree that was not among those met.
+    pub fn add(&mut self, open: OpenTree) {
+        match self.position(&open.name) {
+            Ok(at) => self.trees[at] = open,
+            Err(at) => self.trees.insert(at, open),
+        }
+    }
+
+    /// Whether an insert into tree `at` had better wait. An insert that follows nothing but inserts makes the next more likely to.
+    #[inline]
+    pub fn should_wait(&mut self, at: usize, bytes: usize) -> bool {
+        let open = &mut self.trees[at];
+        open.streak = open.streak.saturating_add(1);
+        open.streak > DIRECT && bytes <= self.waiting_max / 16 && !self.redo.has_reserved()
+    }
+
+    /// Has an insert into tree `at` wait; `false` if so many do that they had better be applied.
+    #[inline]
+    pub fn wait(&mut self, at: usize, key: &[u8], value: &[u8]) -> bool {
+        let open = &mut self.trees[at];
+        self.redo.enter(&open.name);
+        self.waiting += open.pending.push(&mut self.redo, key, value);
+        self.waiting <= self.waiting_max
+    }
+
+    /// Changes tree `at` at once; a failure half-way makes the transaction impossible to commit, a panic in the caller's code too.
+    pub fn change<T>(
+        &mut self,
+        at: usize,
+        change: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
+    ) -> Result<T> {
+        let was_incomplete = std::mem::replace(&mut self.incomplete, true);
+        self.redo.finish_reserved(&self.pages)?;
+        let open = &mut self.trees[at];
+        self.redo.enter(&open.name);
+        let mut len = open.len;
+        let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
+        let result = change(&mut tree, &mut len, &mut self.redo);
+        match &result {
+            Err(error) if error.is_refusal() => self.incomplete = was_incomplete,
+            Err(_) => {}
+            Ok(_) => {
+                self.incomplete = was_incomplete;
+                open.is_stale |= open.len != len;
+                open.len = len;
+            }
+        }
+        result
+    }
+
+    /// Something else than an insert is done with tree `at`.
+    #[inline]
+    pub fn end_streak(&mut self, at: usize) {
+        self.trees[at].streak = 0;
+    }
+
+    /// Applies what waits. If that fails the transaction cannot be committed, and [`check_settled`](Work::check_settled) tells why.
+    pub fn settle(&mut self) {
+        let was_incomplete = std::mem::replace(&mut self.incomplete, true);
+        match self.apply() {
+            Ok(()) => self.incomplete = was_incomplete,
+            Err(error) => *self.failure.get_mut() = Some(error),
+        }
+        self.waiting = 0;
+        self.trees.iter_mut().for_each(|open| open.pending = Pending::default());
+        self.redo.applied();
+    }
+
+    fn apply(&mut self) -> Result<()> {
+        if self.redo.is_too_long() {
+            self.pages.0.write_ahead();
+        }
+        for open in self.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
+            let sorted = open.pending.sort(&self.redo);
+            let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
+            let new = tree.insert_sorted(&sorted, sorted.filling)?;
+            open.len += new;
+            open.is_stale |= new > 0;
+        }
+        Ok(())
+    }
+
+    /// Tells, once, what went wrong when inserts that had waited were applied.
+    #[inline]
+    pub fn check_settled(&self) -> Result<()> {
+        if self.incomplete { self.failure.lock().take().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// Forgets the trees that were met, and what waits.
+    pub fn forget(&mut self) {
+        self.trees.clear();
+        self.redo.applied();
+        self.waiting = 0;
+        self.incomplete = false;
+        *self.failure.get_mut() = None;
+    }
+
+    /// Brings lengths and operations up to date.
+    pub fn finish_operations(&mut self) -> Result<()> {
+        self.redo.finish_reserved(&self.pages)?;
+        for open in self.trees.iter_mut().filter(|open| open.is_stale) {
+            self.pages.0.set_register(open.record.counter, open.len)?;
+            open.is_stale = false;
+        }
+        Ok(())
+    }
+}
