@@ -263,7 +263,8 @@ where
             if node.head(index) != Some(head_of(key.suffix)) {
                 self.find(page, Problem::Head { index });
             }
-            if previous.is_some_and(|previous| previous.cmp(&key) != Ordering::Less) {
+            // Both have the node's prefix.
+            if previous.is_some_and(|previous| previous.suffix >= key.suffix) {
                 self.find(page, Problem::Order { index });
             }
             let too_low = lower.is_some_and(|lower| key.cmp(&lower) == Ordering::Less);

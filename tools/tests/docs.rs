@@ -46,7 +46,7 @@ const PICTURE: &str = "\
 
 ![The slots of a store after random updates under a long snapshot](map-long-snapshot.svg)
 
-This store has 20,000 entries. A snapshot was taken, then a third of the pages were changed, in ten commits with a checkpoint after each. Each small square is
+This store has 20,000 entries. A snapshot was taken, then 400 random entries were changed, in ten commits with a checkpoint after each. Each small square is
 a slot. Blue is what the newest checkpoint has. Orange is what the snapshot still sees and nothing else does: the versions of before, each kept once,
 however often its page was changed since. Grey is free: versions that came and went between the snapshot and the newest checkpoint are there no more, and
 their slots are used again. `pent map STORE --svg FILE` draws it.
@@ -56,6 +56,7 @@ their slots are used again. `pent map STORE --svg FILE` draws it.
 const SHOWN: [(&str, &[&str], usize); 20] = [
     ("info", &["info", "demo.pent"], 60),
     ("check", &["check", "demo.pent"], 20),
+    ("check", &["check", "damaged.pent", "--repair-to", "repaired.pent"], 40),
     ("stat", &["stat", "demo.pent"], 20),
     ("pages", &["pages", "demo.pent", "--tree", "totals"], 20),
     ("page", &["page", "demo.pent", "0"], 40),
@@ -73,7 +74,6 @@ const SHOWN: [(&str, &[&str], usize); 20] = [
     ("copy", &["copy", "demo.pent", "compact.pent"], 5),
     ("diff", &["diff", "demo.pent", "compact.pent"], 5),
     ("load", &["load", "loaded.pent", "-i", "totals.dump"], 5),
-    ("check", &["check", "damaged.pent", "--repair-to", "repaired.pent"], 40),
 ];
 
 /// A folder of small files, and the demo's store of it.

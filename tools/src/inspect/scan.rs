@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// How many bytes one read takes, unless a single version is longer.
-const WINDOW: u64 = 1 << 20;
+const WINDOW: u64 = 512 << 10;
 /// Unused bytes between two versions that are rather read than skipped.
 const GAP: u64 = 64 << 10;
 /// How many threads read.
@@ -31,7 +31,7 @@ pub struct Job {
 }
 
 /// What came of a job.
-pub(crate) type Outcome = Result<PageFacts, String>;
+pub(crate) type Outcome = Result<Box<PageFacts>, String>;
 
 /// Does all jobs, which are in the order of their slots. `seen` is told how many bytes were read, now and then, by any thread.
 /// Outcomes come in no order, each with the number of its job. An interruption leaves the rest undone.
@@ -143,14 +143,14 @@ fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Outcome {
     if hasher.finalize() != job.crc {
         return Err("its checksum does not match".to_owned());
     }
-    Ok(PageFacts::new(
+    Ok(Box::new(PageFacts::new(
         job.run,
         job.crc,
         &header,
         in_memory,
         header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS,
         detail,
-    ))
+    )))
 }
 
 /// Checks the header of a version, and returns its length.

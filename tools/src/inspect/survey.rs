@@ -21,7 +21,7 @@ pub struct Survey {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
     /// By page number: what is known of the version; `None` for what is no version, or cannot be read.
-    pub pages: Vec<Option<PageFacts>>,
+    pub pages: Vec<Option<Box<PageFacts>>>,
     /// What is wrong: metas, table, pages that cannot be read, pages that contradict the format.
     pub problems: Vec<Problem>,
     /// How often a newer checkpoint came while reading.
@@ -59,7 +59,7 @@ impl Survey {
         interrupt: &Interrupt,
         seen: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Survey> {
-        let mut pages: Vec<Option<PageFacts>> = Vec::new();
+        let mut pages: Vec<Option<Box<PageFacts>>> = Vec::new();
         for round in 0..ROUNDS {
             pages.resize_with(checkpoint.entries.len(), || None);
             let mut jobs = Vec::new();
@@ -106,7 +106,7 @@ impl Survey {
         Err(Error::Unreadable(format!("{} changes faster than it can be read; try again", file.name())))
     }
 
-    fn finish(checkpoint: Checkpoint, pages: Vec<Option<PageFacts>>, damage: Vec<Problem>, moved: u32) -> Survey {
+    fn finish(checkpoint: Checkpoint, pages: Vec<Option<Box<PageFacts>>>, damage: Vec<Problem>, moved: u32) -> Survey {
         let mut problems = checkpoint.problems.clone();
         problems.extend(damage);
         for (id, facts) in pages.iter().enumerate() {
@@ -121,7 +121,7 @@ impl Survey {
     /// What is known of a page.
     #[must_use]
     pub fn page(&self, page: PageId) -> Option<&PageFacts> {
-        self.pages.get(page.0 as usize)?.as_ref()
+        self.pages.get(page.0 as usize)?.as_deref()
     }
 }
 

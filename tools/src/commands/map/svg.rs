@@ -6,24 +6,25 @@ use crate::format::{bytes, count};
 use pentimento_storage::SLOT_BYTES;
 use std::fmt::Write;
 
-/// Cells in a row.
-const COLUMNS: u64 = 128;
+/// The width of the map. Cells of small files are larger.
+const WIDTH: u64 = 1024;
 /// Rows at most: files with more slots have several slots in a cell.
 const ROWS: u64 = 96;
-/// The size of a cell, and the room around the map.
-const CELL: u64 = 8;
+/// The room around the map, and the height of a line of text.
 const MARGIN: u64 = 24;
 const LINE: u64 = 22;
 
 pub(super) fn render(picture: &Picture, by: By) -> String {
-    let per_cell = picture.slots.div_ceil(COLUMNS * ROWS).max(1);
+    let columns: u64 = if picture.slots <= 64 * ROWS { 64 } else { 128 };
+    let side = WIDTH / columns;
+    let per_cell = picture.slots.div_ceil(columns * ROWS).max(1);
     let cells = picture.cells(per_cell);
-    let rows = (cells.len() as u64).div_ceil(COLUMNS);
+    let rows = (cells.len() as u64).div_ceil(columns);
     let births = picture.births();
     let legend = legend(picture, by, births);
     let top = MARGIN + 2 * LINE;
-    let width = 2 * MARGIN + COLUMNS * CELL;
-    let height = top + rows * CELL + MARGIN + (legend.len() as u64).div_ceil(2) * LINE + MARGIN;
+    let width = 2 * MARGIN + WIDTH;
+    let height = top + rows * side + MARGIN + (legend.len() as u64).div_ceil(2) * LINE + MARGIN;
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -38,7 +39,7 @@ pub(super) fn render(picture: &Picture, by: By) -> String {
         MARGIN + 8,
         escape(&picture.title(by))
     );
-    let row_bytes = bytes(per_cell * COLUMNS * SLOT_BYTES as u64);
+    let row_bytes = bytes(per_cell * columns * SLOT_BYTES as u64);
     let cell = bytes(per_cell * SLOT_BYTES as u64);
     let _ = writeln!(
         out,
@@ -46,18 +47,18 @@ pub(super) fn render(picture: &Picture, by: By) -> String {
         MARGIN + 8 + LINE
     );
     // Equal neighbours in a row are one rectangle.
-    for (row, cells) in cells.chunks(COLUMNS as usize).enumerate() {
+    for (row, cells) in cells.chunks(columns as usize).enumerate() {
         let mut column = 0;
         while column < cells.len() {
             let colour = colour_of(picture, cells[column], by, births);
             let alike =
                 cells[column..].iter().take_while(|part| colour_of(picture, part, by, births) == colour).count();
-            let (x, y) = (MARGIN + column as u64 * CELL, top + row as u64 * CELL);
+            let (x, y) = (MARGIN + column as u64 * side, top + row as u64 * side);
             let _ = writeln!(
                 out,
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>",
-                alike as u64 * CELL,
-                CELL - 1,
+                alike as u64 * side,
+                side - 1,
                 hex(colour)
             );
             column += alike;
@@ -65,7 +66,7 @@ pub(super) fn render(picture: &Picture, by: By) -> String {
     }
     for (number, (colour, text)) in legend.iter().enumerate() {
         let number = number as u64;
-        let (x, y) = (MARGIN + number % 2 * (COLUMNS * CELL / 2), top + rows * CELL + MARGIN + number / 2 * LINE);
+        let (x, y) = (MARGIN + number % 2 * (WIDTH / 2), top + rows * side + MARGIN + number / 2 * LINE);
         let _ = writeln!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"14\" height=\"14\" fill=\"{}\"/>", hex(*colour));
         let _ = writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", x + 22, y + 12, escape(text));
     }
