@@ -89,7 +89,7 @@ mod tests {
         let open = Privacy::default();
         assert_eq!(open.show("grün".as_bytes()).to_string(), "\"grün\"");
         assert_eq!(open.show(b"a\x1b[0m").to_string(), "0x611b5b306d");
-        assert_eq!(format!("{:.16}", open.show(&[b'x'; 100])), "\"xxxx… (100 bytes)");
+        assert_eq!(format!("{:.16}", open.show(&[b'x'; 100])), "\"xxx… (100 bytes)");
         assert_eq!(Privacy { redact: true }.show(b"secret").to_string(), "(6 bytes)");
         let long = "ä".repeat(3000);
         assert!(open.show(&long.as_bytes()[..5999]).text.is_some(), "the cut falls into a character");
