@@ -55,6 +55,24 @@
 //! One [`WriteTransaction`] at a time changes the store. It sees its own changes; others see them when it has committed. [`Durability`] says when a commit survives a crash.
 //! [`savepoint`](WriteTransaction::savepoint) and [`rollback_to`](WriteTransaction::rollback_to) undo a part of it.
 //!
+//! Several threads that think for longer than they write need not wait for each other: a [`ConcurrentTransaction`] is checked when it commits, and
+//! [`Database::transact`] runs it again if another was first. The project's page on transactions tells which kind to take.
+//!
+//! ```
+//! # let db = pentimento::Database::in_memory()?;
+//! use pentimento::Isolation;
+//! let done = db.transact(Isolation::Serializable, |txn| {
+//!     let mut seats = txn.tree("seats")?;
+//!     seats.compare_and_swap("12a", None, Some(b"Ada")) // true if the seat was free
+//! })?;
+//! assert!(done.value && done.retries == 0);
+//! # Ok::<(), pentimento::Error>(())
+//! ```
+//!
+//! # Hot paths
+//!
+//! A [`HotReader`] belongs to one thread and gives the newest snapshot again and again: a load and a comparison when nothing has changed.
+//!
 //! # Who holds what
 //!
 //! The store keeps an old page exactly while somebody can see it. [`Database::readers`] tells who, since when, and how much; give long snapshots a

@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::tree_mut::TreeMut;
 
 /// Whether a node should have a neighbour's help.
-fn is_underfull(node: &Node<'_>, capacity: usize) -> bool {
+pub(crate) fn is_underfull(node: &Node<'_>, capacity: usize) -> bool {
     let spare = usize::from(node.header.cap) - node.count();
     let unused = usize::from(node.header.garbage) + spare * stride(node.header.level);
     node.count() == 0 || (node.cells_at + node.cells.len()).saturating_sub(unused) < capacity / 3

@@ -76,7 +76,8 @@ impl<P: WritePages> TreeMut<'_, P> {
                 continue;
             }
             if at + ahead < entries.len() {
-                self.as_tree().prefetch(entries.entry(at + ahead).0)?;
+                let (_, leaf) = Path::seek_unread(self.pages, self.root, entries.entry(at + ahead).0)?;
+                self.pages.prefetch_mut(leaf);
             }
             let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
             let end = self.end_of_group(&path, entries, at)?;

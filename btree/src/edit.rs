@@ -269,6 +269,35 @@ impl<'a> NodeMut<'a> {
         Ok(true)
     }
 
+    /// Removes the entry of `key` from a leaf; `None` if there is none, else the page of a large value that it had.
+    pub fn take(&mut self, key: &[u8]) -> Result<Option<Option<PageId>>, Fault> {
+        let node = self.node()?;
+        let (index, true) = node.find(key)? else { return Ok(None) };
+        let (_, stored) = node.entry(index)?;
+        let orphan = match stored {
+            Stored::Large(page, _) => Some(page),
+            Stored::Inline(..) => None,
+        };
+        let (extent, end) = (node.extent(index)?, node.cells.len());
+        let at = self.header.places();
+        let count = usize::from(self.header.count);
+        self.shift_out(at.heads, HEAD, index, index + 1, count);
+        self.shift_out(at.offsets, OFFSET, index, index + 1, count);
+        self.header.count -= 1;
+        let garbage = if extent.end == end {
+            *self.len = at.cells + extent.start;
+            0
+        } else {
+            extent.end - extent.start
+        };
+        if self.header.count == 0 {
+            self.header.garbage = 0;
+            *self.len = at.cells;
+        }
+        self.add_garbage(garbage.min(*self.len - at.cells));
+        Ok(Some(orphan))
+    }
+
     fn add_garbage(&mut self, bytes: usize) {
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
         self.header.garbage = self.header.garbage.saturating_add(bytes);

@@ -82,6 +82,19 @@ pub trait WritePages: ReadPages {
     /// When there is no such page, or no memory or disk space for the copy.
     fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>, Self::Error>;
 
+    /// A hint that page `id` is about to be changed.
+    #[inline]
+    fn prefetch_mut(&self, id: PageId) {
+        self.prefetch(id);
+    }
+
+    /// Page `id`, if [`page_mut`](WritePages::page_mut) would neither copy it nor change where it is.
+    #[inline]
+    fn private_page(&mut self, id: PageId, capacity: usize) -> Option<PageMut<'_>> {
+        let _ = (id, capacity);
+        None
+    }
+
     /// A new, empty page with room for at least `capacity` bytes. `owner` is the root of the tree that it is for.
     ///
     /// # Errors

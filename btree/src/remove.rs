@@ -3,8 +3,9 @@
 //! Promises: removing what is not there copies no page; a large value's page is freed with its entry; pages that have
 //! become too empty are given back.
 
+use crate::balance::is_underfull;
 use crate::edit::NodeMut;
-use crate::node::Stored;
+use crate::node::Node;
 use crate::pages::WritePages;
 use crate::path::{Path, Way};
 use crate::range::Entry;
@@ -19,19 +20,27 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// # Errors
     /// When a page is damaged or cannot be had.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool, P::Error> {
-        let (_, leaf) = Path::seek(self.pages, self.root, Way::Key(key))?;
-        let (index, found) = leaf.find(key)?;
-        if !found {
-            return Ok(false);
+        let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
+        let capacity = self.capacity();
+        // A page that was changed before can be changed again at once; another is not copied for nothing.
+        if self.pages.private_page(page, capacity).is_none() {
+            let leaf = Node::read(self.pages, page)?;
+            if !leaf.is_leaf() {
+                return Err(leaf.fault("this is not a leaf").into());
+            }
+            if !leaf.find(key)?.1 {
+                return Ok(false);
+            }
         }
-        let orphan = match leaf.entry(index)?.1 {
-            Stored::Large(page, _) => Some(page),
-            Stored::Inline(..) => None,
+        let target = match self.pages.private_page(page, capacity) {
+            Some(target) => target,
+            None => self.pages.page_mut(page, capacity)?,
         };
-        let page = leaf.page;
-        let target = self.pages.page_mut(page, self.capacity())?;
-        NodeMut::open_leaf(page, target)?.remove(index, index + 1)?;
-        self.tidy(page, Way::Key(key))?;
+        let mut leaf = NodeMut::open_leaf(page, target)?;
+        let Some(orphan) = leaf.take(key)? else { return Ok(false) };
+        if leaf.is_wasteful() || (path.len() > 0 && is_underfull(&leaf.node()?, capacity)) {
+            self.tidy(page, Way::Key(key))?;
+        }
         if let Some(orphan) = orphan {
             self.pages.free(orphan)?;
         }

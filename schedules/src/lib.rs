@@ -30,10 +30,10 @@ mod pins;
 mod place;
 #[path = "../../storage/src/prefetch.rs"]
 mod prefetch;
-#[path = "../../storage/src/sharers.rs"]
-mod sharers;
 #[path = "../../storage/src/publication.rs"]
 mod publication;
+#[path = "../../storage/src/sharers.rs"]
+mod sharers;
 mod sync;
 #[path = "../../storage/src/table.rs"]
 mod table;

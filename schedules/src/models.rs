@@ -33,6 +33,7 @@ pub const ALL: &[Model] = &[
     Model { name: "a checkpoint that settles beside a commit", preemptions: 2, run: settling_beside_a_commit },
     Model { name: "a writer beside a checkpoint that settles", preemptions: 3, run: a_writer_beside_settling },
     Model { name: "readers of what is installed", preemptions: 3, run: readers_of_what_is_installed },
+    Model { name: "clones of a reader that go", preemptions: 3, run: clones_that_go },
     Model { name: "registrations that grow", preemptions: 3, run: registrations_that_grow },
     Model { name: "a checkpoint collects what commits changed", preemptions: 3, run: collecting },
 ];
@@ -253,6 +254,25 @@ fn settling_beside_a_commit() {
     reader.join().expect("the reader's end");
     let settled = small.history.find(PAGE, Timestamp(1)).expect("nobody gave it back");
     assert_eq!(settled.place, Place::immediate(SLOTS), "the place was changed in the entry or in the history");
+}
+
+/// Three share one registration; the last that goes gives it up, and only then is what all of them read given back.
+fn clones_that_go() {
+    let small = Small::new();
+    let (slot, pin) = small.registry.register_newest(small.clock.published_cell());
+    let clone = |small: &Arc<Small>| {
+        small.registry.share(slot);
+        spawn(small, move |small| {
+            assert_eq!(small.read(small.locate(pin)), pin.0, "what a clone sees");
+            small.registry.unshare(slot);
+        })
+    };
+    let clones = [clone(&small), clone(&small)];
+    small.registry.unshare(slot);
+    let old = small.commit(2);
+    small.reclaim(old);
+    clones.into_iter().for_each(|clone| clone.join().expect("the clone's end"));
+    assert!(small.look().is_empty(), "all have gone");
 }
 
 fn registrations_that_grow() {

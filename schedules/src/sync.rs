@@ -94,6 +94,16 @@ macro_rules! atomic {
             }
 
             #[track_caller]
+            pub fn fetch_add(&self, value: $value, ordering: Ordering) -> $value {
+                self.0.fetch_add(value, of(Access::Exchange, ordering))
+            }
+
+            #[track_caller]
+            pub fn fetch_sub(&self, value: $value, ordering: Ordering) -> $value {
+                self.0.fetch_sub(value, of(Access::Exchange, ordering))
+            }
+
+            #[track_caller]
             pub fn fetch_max(&self, value: $value, ordering: Ordering) -> $value {
                 self.0.fetch_max(value, of(Access::Exchange, ordering))
             }
@@ -101,6 +111,7 @@ macro_rules! atomic {
     };
 }
 
+atomic!(AtomicU32, u32);
 atomic!(AtomicU64, u64);
 atomic!(AtomicUsize, usize);
 

@@ -53,7 +53,7 @@ mod tests {
     fn every_index_has_its_own_element_and_keeps_it() {
         let array: Buckets<AtomicUsize> = Buckets::new();
         assert!(array.get(0).is_none());
-        // Miri looks at each access: fewer must do there.
+        // Under Miri each access is looked at: fewer must do, here and in other tests.
         let count = if cfg!(miri) { 5_000 } else { 200_000 };
         for index in (0..count).rev() {
             array.grow_to(index).store(index + 1, Ordering::Relaxed);

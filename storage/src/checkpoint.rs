@@ -33,6 +33,10 @@ use crate::write_set::{Private, State, WriteSet};
 use crate::{Error, PageId, Result, Timestamp};
 use std::time::Instant;
 
+/// Shorter free stretches than this keep their blocks, and of the others all but the longest: each call may cost half a millisecond.
+const PUNCH_SLOTS: u64 = 8;
+const PUNCHES: usize = 512;
+
 /// A version that a checkpoint gives slots to.
 struct Settling {
     id: PageId,
@@ -126,6 +130,17 @@ impl Store {
         }
     }
 
+    /// Gives the blocks of what is free in the middle of the file back to the file system. Runs are shorter than its blocks, so their ends stay.
+    fn punch_free(&self) {
+        let Ok(medium) = self.medium() else { return };
+        let slots = self.slots.lock();
+        let mut longest: Vec<Run> = slots.free_stretches().filter(|run| run.slots >= PUNCH_SLOTS).collect();
+        longest.sort_unstable_by_key(|run| std::cmp::Reverse(run.slots));
+        for run in longest.into_iter().take(PUNCHES) {
+            medium.punch(run.offset(), run.bytes());
+        }
+    }
+
     pub(crate) fn sync(&self) -> Result<()> {
         let medium = self.medium()?;
         medium.sync().map_err(|source| {
@@ -186,6 +201,7 @@ impl Store {
         self.checkpoint()?;
         self.maintain();
         self.cut_tail(1);
+        self.punch_free();
         let Some(_turn) = self.take_turn(Patience::Forever) else { return Ok(()) };
         self.check_writable()?;
         self.write_both_metas(true)

@@ -3,7 +3,7 @@
 //! Promises: of all who share, exactly one is told that it was the last, and everything that the others did with what they shared happened before. (The
 //! protocol is that of the standard library's `Arc`, whose count lies beside the value; here it lies in what is counted.)
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// The number of those who share beside the one who must be there.
 #[derive(Default)]

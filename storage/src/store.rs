@@ -33,6 +33,9 @@ use crate::{Error, PageId, Result, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// The most memory in frames that nobody uses.
+const SPARE_BYTES: usize = 64 << 20;
+
 /// How a store behaves. Sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -57,8 +60,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             page_size: DEFAULT_PAGE_SIZE,
-            frames_soft: 64 << 20,
-            frames_hard: 192 << 20,
+            frames_soft: 256 << 20,
+            frames_hard: 512 << 20,
             spill: 256 << 20,
             read_only: false,
             #[cfg(feature = "planted-bugs")]
@@ -181,7 +184,7 @@ impl Store {
             history: History::new(),
             registry: Registry::new(),
             clock: Publication::starting_at(at),
-            frames: FramePool::new(options.page_size, options.frames_soft.clamp(1 << 20, 256 << 20)),
+            frames: FramePool::new(options.page_size, options.frames_soft.clamp(1 << 20, SPARE_BYTES)),
             slots: Mutex::new(slots),
             ids: Mutex::default(),
             reclaimer: Mutex::new(Reclaimer::new()),

@@ -8,7 +8,7 @@
 #[cfg(not(pentimento_schedules))]
 mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Arc, OnceLock};
     pub(crate) use std::thread;
     pub(crate) use std::thread_local;
@@ -20,6 +20,8 @@ mod real {
     pub(crate) const PROBES: usize = 64;
     /// Parts of the history, each under a lock of its own.
     pub(crate) const HISTORY_SHARDS: usize = 64;
+    /// How often somebody looks for the writer's turn before he goes to sleep.
+    pub(crate) const TURN_LOOKS: usize = 32;
 
     /// A sequentially consistent fence right behind a read-modify-write. On x86-64 each of these is a full fence in itself ("locked instructions
     /// have a total order", and loads and stores are not reordered with them: Intel SDM 3A 9.2.3, AMD APM 2 7.4.2), so only the compiler must be kept from reordering.
@@ -42,13 +44,14 @@ mod real {
 #[cfg(pentimento_schedules)]
 mod real {
     pub(crate) use pentimento_schedules_sync::{
-        Arc, AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
+        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
         thread_local,
     };
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
     pub(crate) const HISTORY_SHARDS: usize = 2;
+    pub(crate) const TURN_LOOKS: usize = 1;
 
     pub(crate) fn fence_after_exchange() {
         fence(Ordering::SeqCst);

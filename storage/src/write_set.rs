@@ -9,9 +9,10 @@
 
 use crate::frame::Frame;
 use crate::history::PageMap;
-use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader, slots_for};
+use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader, SLOT_BYTES, slots_for};
 use crate::pins::ReaderKind;
 use crate::place::{MAX_REGISTER, Place};
+use crate::prefetch::{CACHE_LINE, line, prefetch};
 use crate::read::Pin;
 use crate::run_writer::RunWriter;
 use crate::store::{Store, TurnGuard};
@@ -19,8 +20,13 @@ use crate::sync::{Arc, Ordering};
 use crate::turn::Patience;
 use crate::{Error, PageId, Result, Timestamp};
 
+/// A transaction with so many bytes of finished pages will hardly fit in a journal's record.
+const WRITE_AHEAD_FROM: usize = 16 << 20;
 /// So many bytes of finished pages are written out together: few enough that they are still in the processor's cache.
 const WRITE_AHEAD_BYTES: usize = 2 << 20;
+
+/// The bytes of a page that is private already that are worth asking for: header and arrays.
+const COPIED_HEAD: usize = 5 * CACHE_LINE;
 
 /// The state of a page that the transaction has touched.
 pub(crate) enum State {
@@ -82,9 +88,9 @@ pub struct WriteSet {
     /// Page numbers that this transaction took and gave up again.
     spare_ids: Vec<PageId>,
     frame_bytes: usize,
-    writes_ahead: bool,
-    /// Pages that will not be changed again soon, to be written out together.
+    /// Pages that will not be changed again soon and were not written out yet; and the bytes of all that there ever were.
     finished: Vec<PageId>,
+    finished_bytes: usize,
 }
 
 impl Store {
@@ -106,8 +112,8 @@ impl Store {
             next_serial: 0,
             spare_ids: Vec::new(),
             frame_bytes: 0,
-            writes_ahead: false,
             finished: Vec::new(),
+            finished_bytes: 0,
         }))
     }
 }
@@ -162,6 +168,33 @@ impl WriteSet {
         self.base.prefetch(id);
     }
 
+    /// Asks the processor to fetch all of a page that will be changed soon: the first change copies it.
+    pub fn prefetch_to_change(&self, id: PageId) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&id) {
+            prefetch(&frame.bytes()[..COPIED_HEAD]);
+        } else if let Some(entry) = self.store().table.entry(id) {
+            let (place, _) = entry.load();
+            if place.is_direct() {
+                let lines = (place.slots() as usize * SLOT_BYTES).min(self.store().page_size()) / CACHE_LINE;
+                (0..lines).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
+            }
+        }
+    }
+
+    /// The page, if it is private already, belongs to the newest savepoint, and has room for `capacity` bytes of body.
+    #[inline]
+    pub fn private_page(&mut self, id: PageId, capacity: usize) -> Option<BodyMut<'_>> {
+        let epoch = self.epoch;
+        match self.pages.get_mut(&id) {
+            Some(Private { state: State::Frame { frame, len }, epoch: since, .. })
+                if *since == epoch && frame.capacity() >= HEADER_BYTES + capacity =>
+            {
+                Some(BodyMut { body: frame.body_mut(), len })
+            }
+            _ => None,
+        }
+    }
+
     /// A private copy of a page with room for `capacity` bytes of body; what was used stays.
     ///
     /// # Errors
@@ -184,6 +217,7 @@ impl WriteSet {
     /// Puts the page into a frame of its own that belongs to the newest savepoint.
     fn make_private(&mut self, id: PageId, capacity: usize) -> Result<()> {
         check_len(capacity)?;
+        self.prefetch_to_change(id);
         self.spill_if_needed()?;
         let used = self.page(id)?;
         let (used_len, used_start) = (used.len(), used.as_ptr());
@@ -381,25 +415,19 @@ impl WriteSet {
         Ok(())
     }
 
-    /// From now on pages that are [`finished`](WriteSet::finished) are written out soon: for a transaction that will be written out before its
-    /// commit in any case. In a store in memory it changes nothing.
-    pub fn write_ahead(&mut self) {
-        self.writes_ahead = !self.store().is_in_memory();
-    }
-
-    /// A hint that a page will not be changed again soon.
+    /// A hint that a page will not be changed again soon. Once there are many, the transaction will be written out before its commit in any
+    /// case, and finished pages go at once.
     ///
     /// # Errors
     /// When it is written out and the file cannot take it.
     #[inline]
     pub fn finished(&mut self, id: PageId) -> Result<()> {
-        if self.writes_ahead {
-            self.finished.push(id);
-            if self.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES {
-                return self.spill_finished();
-            }
-        }
-        Ok(())
+        self.finished.push(id);
+        self.finished_bytes += self.store().page_size();
+        let is_due = self.finished_bytes >= WRITE_AHEAD_FROM
+            && self.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES
+            && !self.store().is_in_memory();
+        if is_due { self.spill_finished() } else { Ok(()) }
     }
 
     fn spill_finished(&mut self) -> Result<()> {

@@ -68,6 +68,9 @@ pub struct Verdict {
     pub has_write_skew: bool,
 }
 
+/// Which edges a cycle may be of.
+type With = fn(Edge) -> bool;
+
 /// Looks for everything that the level forbids.
 pub fn check(history: &History, level: Level) -> Verdict {
     let versions = Versions::of(history);
@@ -75,7 +78,7 @@ pub fn check(history: &History, level: Level) -> Verdict {
     let mut anomalies = versions.anomalies;
     let any = cycle(&dependencies, |_| true, false);
     // From the strongest down: a cycle of writes is one of the others, too.
-    let forbidden: [(Kind, fn(Edge) -> bool, bool); 3] = [
+    let forbidden: [(Kind, With, bool); 3] = [
         (Kind::G0, |edge| matches!(edge, Edge::Ww | Edge::Bw | Edge::Rt), false),
         (Kind::G1c, |edge| edge != Edge::Rw, false),
         (Kind::GSingle, |_| true, true),

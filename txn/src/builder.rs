@@ -75,7 +75,7 @@ impl Builder {
     }
 
     /// How much memory changed pages may take, in bytes: beyond `soft` a checkpoint starts, beyond `hard` writers wait for one before they
-    /// begin. 64 and 192 MiB by default. Pages that only a snapshot keeps in memory do not count.
+    /// begin. 256 and 512 MiB by default. Pages that only a snapshot keeps in memory do not count.
     pub fn memory_limits(mut self, soft: usize, hard: usize) -> Builder {
         self.options.frames_soft = soft;
         self.options.frames_hard = hard;

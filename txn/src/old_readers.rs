@@ -4,13 +4,11 @@
 //! is not called again.
 
 use crate::Held;
-use crate::sync::Mutex;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 use pentimento_storage::{ReaderId, ReaderKind, Store};
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What is to be done about an old reader.

@@ -32,6 +32,17 @@ impl WritePages for TxnPages {
         Ok(PageMut { body: page.body, len: page.len })
     }
 
+    #[inline]
+    fn prefetch_mut(&self, id: PageId) {
+        self.0.prefetch_to_change(id);
+    }
+
+    #[inline]
+    fn private_page(&mut self, id: PageId, capacity: usize) -> Option<PageMut<'_>> {
+        let page = self.0.private_page(id, capacity)?;
+        Some(PageMut { body: page.body, len: page.len })
+    }
+
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId> {
         Ok(self.0.allocate(owner, capacity)?)
     }

@@ -32,11 +32,14 @@ const CLEAR: u8 = 5;
 const DROP_TREE: u8 = 6;
 const RENAME_TREE: u8 = 7;
 
+/// The memory that operations get at first.
+const FIRST_BYTES: usize = 512;
+
 /// A place in the operations to go back to.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
     len: usize,
-    tree: Option<String>,
+    tree: Option<Arc<str>>,
 }
 
 /// A value that its user is building in place: it is read when the next operation begins.
@@ -56,7 +59,7 @@ pub(crate) struct Redo {
     is_too_long: bool,
     /// Inserts in `bytes` wait to be applied.
     has_pending: bool,
-    tree: Option<String>,
+    tree: Option<Arc<str>>,
     reserved: Option<Reserved>,
     /// Trees that were entered, dropped or renamed, and those that were made, whatever was rolled back or not gathered since.
     touched: BTreeSet<String>,
@@ -72,11 +75,6 @@ impl Redo {
     /// The operations, unless they are too many for a record.
     pub fn body(&self) -> Option<&[u8]> {
         (!self.is_too_long).then_some(&self.bytes)
-    }
-
-    /// Whether there are too many operations for a record: then the transaction becomes durable by a checkpoint of its own.
-    pub fn is_too_long(&self) -> bool {
-        self.is_too_long
     }
 
     /// Whether the operations are gathered at all, so that an empty body means that there are none.
@@ -120,6 +118,10 @@ impl Redo {
                 self.bytes = Vec::new();
             }
             return;
+        }
+        if self.bytes.is_empty() {
+            // Most transactions are small: one piece of memory will do.
+            self.bytes.reserve((2 * len).max(FIRST_BYTES));
         }
         self.bytes.push(kind);
         for field in fields {
@@ -180,11 +182,12 @@ impl Redo {
     }
 
     /// The operations that follow are on this tree.
-    pub fn enter(&mut self, name: &str) {
-        if self.tree.as_deref() != Some(name) {
+    #[inline]
+    pub fn enter(&mut self, name: &Arc<str>) {
+        if !self.tree.as_ref().is_some_and(|tree| Arc::ptr_eq(tree, name)) {
             self.touch(name);
             self.put(TREE, &[name.as_bytes()]);
-            self.tree = Some(name.to_owned());
+            self.tree = Some(name.clone());
         }
     }
 

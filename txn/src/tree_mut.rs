@@ -194,7 +194,8 @@ impl<'t> TreeMut<'t> {
     /// Inserts many entries, sorted or not; of equal keys the last wins. Into an empty tree, or a gap between its keys, the pages
     /// are built full, from the bottom up. Tells how many keys are new.
     ///
-    /// Sorted input is consumed as it comes; from the first entry that is out of order on, the rest is held in memory to be sorted.
+    /// Sorted input is consumed as it comes, and held until it is built into pages in pieces of three quarters of the spill limit; from the
+    /// first entry that is out of order on, the rest is held in memory to be sorted.
     ///
     /// # Errors
     /// As for [`insert`](TreeMut::insert); the transaction cannot be committed then.
@@ -203,14 +204,45 @@ impl<'t> TreeMut<'t> {
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let result = self.change(|tree, len, redo| {
-            let entries = entries.into_iter().inspect(|(key, value)| redo.insert(key.as_ref(), value.as_ref()));
-            let new = tree.bulk_load(entries)?;
-            *len += new;
-            Ok(new)
-        });
-        self.work.as_it_is().incomplete |= result.is_err();
-        result
+        let before = self.settled().1.len;
+        let work = self.work.as_it_is();
+        work.check_settled()?;
+        // Until it is done: the iterator may panic, and of a load that fails some entries are there.
+        let was_incomplete = std::mem::replace(&mut work.incomplete, true);
+        work.redo.finish_reserved(&work.pages)?;
+        self.load(entries.into_iter())?;
+        let work = self.work.settled_mut(Work::settle);
+        work.check_settled()?;
+        work.end_streak(self.at);
+        work.incomplete = was_incomplete;
+        Ok(self.len() - before)
+    }
+
+    /// Entries that ascend wait, and are built into pages together; from the first that does not, or is too large to wait, the rest is loaded
+    /// by the tree itself.
+    fn load<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, mut entries: impl Iterator<Item = (K, V)>) -> Result<()> {
+        let mut last = Vec::new();
+        while let Some((key, value)) = entries.next() {
+            let (k, v) = (key.as_ref(), value.as_ref());
+            let work = self.work.as_it_is();
+            if k < last.as_slice() || !work.can_wait(k.len() + v.len()) {
+                let rest = std::iter::once((key, value)).chain(entries);
+                return self.change(|tree, len, redo| {
+                    let rest = rest.inspect(|(key, value)| redo.insert(key.as_ref(), value.as_ref()));
+                    *len += tree.bulk_load(rest)?;
+                    Ok(())
+                });
+            }
+            btree::check_entry(k.len(), v.len())?;
+            last.clear();
+            last.extend_from_slice(k);
+            let has_room = work.wait(self.at, k, v);
+            self.work.defer();
+            if !has_room {
+                self.work.settled_mut(Work::settle).check_settled()?;
+            }
+        }
+        Ok(())
     }
 
     /// The value of a key, borrowed from the transaction.

@@ -96,7 +96,13 @@ impl Work {
     pub fn should_wait(&mut self, at: usize, bytes: usize) -> bool {
         let open = &mut self.trees[at];
         open.streak = open.streak.saturating_add(1);
-        open.streak > DIRECT && bytes <= self.waiting_max / 16 && !self.redo.has_reserved()
+        open.streak > DIRECT && self.can_wait(bytes) && !self.redo.has_reserved()
+    }
+
+    /// Whether an insert of so many bytes is not too large to wait.
+    #[inline]
+    pub fn can_wait(&self, bytes: usize) -> bool {
+        bytes <= self.waiting_max / 16
     }
 
     /// Has an insert into tree `at` wait; `false` if so many do that they had better be applied.
@@ -152,9 +158,6 @@ impl Work {
     }
 
     fn apply(&mut self) -> Result<()> {
-        if self.redo.is_too_long() {
-            self.pages.0.write_ahead();
-        }
         for open in self.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
             let sorted = open.pending.sort(&self.redo);
             let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);

@@ -118,10 +118,11 @@ impl WriteTransaction {
         self.attempt(|work, _| {
             work.redo.finish_reserved(&work.pages)?;
             let record = catalog::make(&mut work.pages)?;
-            work.redo.enter(name);
+            let open = OpenTree::new(name, record, 0);
+            work.redo.enter(&open.name);
             work.redo.created_tree(name);
             catalog::put(&mut work.pages, name, record)?;
-            work.add(OpenTree::new(name, record, 0));
+            work.add(open);
             Ok(())
         })?;
         self.existing_tree(name)

@@ -16,6 +16,6 @@ pub mod thread;
 
 pub use clock::Instant;
 pub use locks::{Condvar, Mutex, MutexGuard, RwLock, WaitTimeoutResult};
-pub use shuttle::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub use shuttle::thread_local;
 pub use std::sync::{Arc, OnceLock, Weak};

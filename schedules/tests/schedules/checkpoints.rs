@@ -1,6 +1,6 @@
 //! Readers and a writer beside checkpoints, on memory in the place of a file.
 
-use crate::explore::{Share, explore, notices};
+use crate::explore::{explore, notices};
 use crate::pages::{assert_clean, assert_reads, create_pages, options, overwrite};
 use pentimento_schedules_storage::{Bug, MemoryMedium, Patience, Store};
 use pentimento_schedules_sync::{Arc, thread};
@@ -107,17 +107,17 @@ fn large_commits(bug: Option<Bug>) {
 
 #[test]
 fn checkpoints_take_nothing_away_from_anybody() {
-    explore("checkpoints beside everybody", Share(16_000), checkpoints_beside_everybody);
+    explore("checkpoints beside everybody", checkpoints_beside_everybody);
 }
 
 #[test]
 fn nobody_sees_a_strict_commit_before_it_is_durable() {
-    explore("strict commits", Share(10_000), strict_commits);
+    explore("strict commits", strict_commits);
 }
 
 #[test]
 fn large_commits_are_seen_when_they_are_durable() {
-    explore("large commits", Share(10_000), large_commits);
+    explore("large commits", large_commits);
 }
 
 #[test]

@@ -10,10 +10,15 @@
 //! | `pages.rs` | readers beside a writer: registration, entries and the history, reclamation, page death |
 //! | `checkpoints.rs` | the same beside checkpoints: settling, and what it gives back |
 //! | `waiting.rs` | the writer's turn, and an array of registrations that grows |
+//! | `groups.rs`, `logs.rs` | durable commits that share a sync, on logs that know what would survive a crash |
+//! | `transactions.rs` | concurrent transactions, and hot readers |
 //!
 //! Every access is sequentially consistent here. What rests on weaker orderings is held by `../orderings/`.
 
 mod checkpoints;
 mod explore;
+mod groups;
+mod logs;
 mod pages;
+mod transactions;
 mod waiting;

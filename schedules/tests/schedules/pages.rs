@@ -3,7 +3,7 @@
 //! Every commit writes its own timestamp into each page, so a reader knows what its pin must see; a frame that is given back too soon is taken by the
 //! next transaction, which writes something else into it.
 
-use crate::explore::{Share, explore, notices};
+use crate::explore::{explore, notices};
 use pentimento_schedules_storage::{Bug, Options, PageId, Patience, Pin, Store, Timestamp};
 use pentimento_schedules_sync::{Arc, thread};
 
@@ -135,12 +135,12 @@ fn page_numbers_beside_readers(bug: Option<Bug>) {
 
 #[test]
 fn a_pin_sees_its_commit_whatever_the_writer_and_reclamation_do() {
-    explore("readers beside a writer", Share(24_000), readers_beside_a_writer);
+    explore("readers beside a writer", readers_beside_a_writer);
 }
 
 #[test]
 fn a_pin_sees_the_page_that_a_number_meant() {
-    explore("page numbers beside readers", Share(12_000), page_numbers_beside_readers);
+    explore("page numbers beside readers", page_numbers_beside_readers);
 }
 
 #[test]

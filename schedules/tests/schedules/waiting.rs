@@ -1,6 +1,6 @@
 //! The writer's turn, and an array of registrations that grows.
 
-use crate::explore::{Share, explore, notices};
+use crate::explore::{explore, notices};
 use crate::pages::{assert_clean, assert_reads, create_pages, number_in, options, overwrite};
 use pentimento_schedules_storage::{Bug, Patience, Store};
 use pentimento_schedules_sync::{Arc, thread};
@@ -67,12 +67,12 @@ fn many_readers(bug: Option<Bug>) {
 
 #[test]
 fn turns_are_taken_one_at_a_time_and_none_is_lost() {
-    explore("turns", Share(10_000), turns);
+    explore("turns", turns);
 }
 
 #[test]
 fn many_readers_are_all_seen() {
-    explore("many readers", Share(10_000), many_readers);
+    explore("many readers", many_readers);
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! Plain memory as a medium: for tests, simulated disks, and checking the storage layer without an operating system.
+//!
+//! With it Miri checks what is unsafe in this crate (places are integers, so provenance is exposed; the logs' tests use files):
+//! `MIRIFLAGS="-Zmiri-permissive-provenance -Zmiri-disable-isolation" cargo +nightly miri test -p pentimento-storage --lib --test durable_install`
 
 use super::Medium;
 use crate::sync::{AtomicU64, Ordering};

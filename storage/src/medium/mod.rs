@@ -60,6 +60,11 @@ pub unsafe trait Medium: Send + Sync {
     /// What the system says; then it is unknown what is durable.
     fn sync(&self) -> io::Result<()>;
 
+    /// A hint that these bytes will not be read before they are written again: what holds them may be given back to the system.
+    fn punch(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Whether the medium is still the one that was opened, as far as that can be told: not removed or cut by somebody else.
     ///
     /// # Errors

@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn a_footprint_lists_what_the_journal_was_told() {
         let mut redo = Redo::up_to(1 << 16);
-        redo.enter("b");
+        redo.enter(&"b".into());
         redo.insert(b"2", b"two");
         redo.insert(b"1", b"one");
         redo.remove(b"2");
-        redo.enter("a");
+        redo.enter(&"a".into());
         redo.created_tree("a");
         redo.remove_range(&(b"k".as_slice()..));
         redo.rename_tree("c", "d");
@@ -181,10 +181,10 @@ mod tests {
     fn what_is_too_long_is_listed_by_tree() {
         for (redo_limit, limit) in [(0, usize::MAX), (64, usize::MAX), (1 << 20, 100)] {
             let mut redo = Redo::up_to(redo_limit);
-            redo.enter("t");
+            redo.enter(&"t".into());
             redo.insert(b"key", &[7; 100]);
             (0..100u8).for_each(|key| redo.insert(&[key], b"value"));
-            redo.enter("u");
+            redo.enter(&"u".into());
             redo.remove(b"key");
             let print = Footprint::of_redo(&redo, limit);
             assert!(["t", "u"].into_iter().all(|name| print.tree(name).unwrap().whole), "limits {redo_limit}, {limit}");
