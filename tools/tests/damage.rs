@@ -128,7 +128,7 @@ fn the_catalog() {
 #[test]
 fn the_end_of_the_file() {
     let stores = Stores::new();
-    let store = stores.closed("app.pent");
+    let store = stores.crashed("app.pent");
     let file = fs::File::options().write(true).open(&store).unwrap();
     file.set_len(100 * SLOT + 1000).unwrap();
     judge(&store, "truncated");

@@ -145,9 +145,13 @@ fn shape(text: &str) -> Vec<String> {
     for line in text.lines() {
         let is_dump = line.len() > 8 && line.as_bytes()[..8].iter().all(u8::is_ascii_hexdigit);
         let is_hex = line.len() > 20 && line.trim().bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Which meta wins, and whether closing left anything in free slots, differs from one time to the next.
+        let line = line.split("wins:").next().unwrap_or_default();
         let words: Vec<String> = line.split_whitespace().map(word).filter(|word| !word.is_empty()).collect();
+        let is_left = words.first().is_some_and(|first| ["free", "none"].contains(&first.as_str()));
         let is_map = words.len() == 2 && words[0] == "0" && words[1].chars().all(|c| "MT#rn.?".contains(c));
-        let line = if is_dump || is_hex || is_map || words.is_empty() { "~".to_owned() } else { words.join(" ") };
+        let line =
+            if is_dump || is_hex || is_map || is_left || words.is_empty() { "~".to_owned() } else { words.join(" ") };
         if lines.last() != Some(&line) {
             lines.push(line);
         }
@@ -163,7 +167,8 @@ fn word(word: &str) -> String {
         return String::new();
     }
     // An id or a checksum.
-    if word.len() >= 8 && word.trim_end_matches(',').bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if bare.len() >= 8 && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return String::new();
     }
     let mut out = String::new();

@@ -35,8 +35,6 @@ fn a_closed_store() {
     assert_snapshot!("scan_back", show(&["scan", "app.pent", "notes", "--reverse", "--limit", "2"]));
     assert_snapshot!("count", show(&["count", "app.pent", "orders", "--prefix", "order-00"]));
     assert_snapshot!("dump", show(&["dump", "app.pent", "notes", "empty", "--format", "print"]).replace(r"\00", ""));
-    assert_snapshot!("history", show(&["history", "app.pent"]));
-    assert_snapshot!("history_of_page", show(&["history", "app.pent", "5"]));
     assert_snapshot!(
         "page_at",
         show(&["page", "app.pent", "5", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n")
@@ -65,6 +63,9 @@ fn a_store_with_a_journal() {
         "crashed_journal_redacted",
         show(&["journal", "app.pent", "--operations", "--pending", "--redact"])
     );
+    // Not of a closed store: closing may give what is free back to the file system.
+    assert_snapshot!("history", show(&["history", "app.pent"]));
+    assert_snapshot!("history_of_page", show(&["history", "app.pent", "5"]));
     assert_snapshot!("crashed_check", show(&["check", "app.pent"]));
     assert_snapshot!("crashed_scan", show(&["scan", "app.pent", "orders", "--from", "order-001", "--limit", "3"]));
     assert_snapshot!("crashed_count", show(&["count", "app.pent", "orders"]));
