@@ -113,8 +113,24 @@ pub(crate) fn descend<'p, P: ReadPages>(
     pages: &'p P,
     root: PageId,
     key: &[u8],
-    mut step: impl FnMut(PageId, usize) -> Result<(), Fault>,
+    step: impl FnMut(PageId, usize) -> Result<(), Fault>,
 ) -> Result<(PageId, &'p [u8]), P::Error> {
+    let (page, body) = descend_until(pages, root, key, 0, step)?;
+    match body {
+        Some(body) => Ok((page, body)),
+        None => Ok((page, pages.page(page)?)),
+    }
+}
+
+/// The same, but a child of a level below `unread` is not read, unless it is the root: only its page is given.
+#[inline(always)]
+pub(crate) fn descend_until<'p, P: ReadPages>(
+    pages: &'p P,
+    root: PageId,
+    key: &[u8],
+    unread: u8,
+    mut step: impl FnMut(PageId, usize) -> Result<(), Fault>,
+) -> Result<(PageId, Option<&'p [u8]>), P::Error> {
     let mut page = root;
     let mut body = pages.page(root)?;
     // A root is of any level.
@@ -131,12 +147,15 @@ pub(crate) fn descend<'p, P: ReadPages>(
         step(page, number)?;
         page = child;
         level -= 1;
+        if level < unread {
+            return Ok((page, None));
+        }
         body = pages.page(page)?;
         if level == 0 {
             prefetch_arrays(body);
         }
     }
-    Ok((page, body))
+    Ok((page, Some(body)))
 }
 
 /// The value of `key` in the tree at `root`.

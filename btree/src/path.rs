@@ -155,19 +155,8 @@ impl Path {
     #[inline]
     pub fn seek_unread<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(Path, PageId), P::Error> {
         let mut path = Path::new();
-        let mut node = Node::read(pages, root)?;
-        if node.is_leaf() {
-            return Ok((path, root));
-        }
-        loop {
-            let number = node.route(key)?;
-            path.push(node.page, number)?;
-            let child = node.child(number)?;
-            if node.header.level == 1 {
-                return Ok((path, child));
-            }
-            node = Node::read_below(pages, child, node.header.level)?;
-        }
+        let (leaf, _) = lookup::descend_until(pages, root, key, 1, |page, number| path.push(page, number))?;
+        Ok((path, leaf))
     }
 
     /// Asks for the next leaf, if it has the same parent.
