@@ -135,6 +135,23 @@ where
     checker.census
 }
 
+/// Looks at a single node whose header was checked.
+pub(crate) fn check_alone(node: &Node<'_>, body: &[u8], report: &mut dyn FnMut(Finding)) {
+    let mut checker = Checker { pages: &NoPages, report, census: Census::default(), met: HashSet::new() };
+    checker.alone(node, body, None, None);
+}
+
+/// For a checker that is not to look at any other page.
+struct NoPages;
+
+impl ReadPages for NoPages {
+    type Error = Fault;
+
+    fn page(&self, id: PageId) -> Result<&[u8], Fault> {
+        Err(Fault::Damaged { page: id, what: "it is not looked at" })
+    }
+}
+
 struct Checker<'a, P> {
     pages: &'a P,
     report: &'a mut dyn FnMut(Finding),
@@ -195,15 +212,7 @@ where
         self.census.depth = self.census.depth.max(usize::from(level.map_or(found, |_| 0)) + 1);
         self.census.largest_node = self.census.largest_node.max(body.len());
         self.census.garbage_bytes += u64::from(node.header.garbage);
-        let at = node.header.places();
-        if node.header.flags != 0 || body[10..12] != [0, 0] || (node.is_leaf() && node.header.leftmost.0 != 0) {
-            self.find(page, Problem::Malformed("reserved bytes are not zero"));
-        }
-        if body[16 + node.prefix.len()..at.heads].iter().any(|byte| *byte != 0) {
-            self.find(page, Problem::Malformed("the padding of the prefix is not zero"));
-        }
-        self.keys(&node, lower, upper);
-        self.cells(&node);
+        self.alone(&node, body, lower, upper);
         if node.is_leaf() {
             self.census.leaves += 1;
             self.census.entries += node.count() as u64;
@@ -224,6 +233,19 @@ where
         }
     }
 
+    /// What can be said of a node without a look at any other.
+    fn alone(&mut self, node: &Node<'_>, body: &[u8], lower: Option<Parts<'_>>, upper: Option<Parts<'_>>) {
+        let at = node.header.places();
+        if node.header.flags != 0 || body[10..12] != [0, 0] || (node.is_leaf() && node.header.leftmost.0 != 0) {
+            self.find(node.page, Problem::Malformed("reserved bytes are not zero"));
+        }
+        if body[16 + node.prefix.len()..at.heads].iter().any(|byte| *byte != 0) {
+            self.find(node.page, Problem::Malformed("the padding of the prefix is not zero"));
+        }
+        self.keys(node, lower, upper);
+        self.cells(node);
+    }
+
     fn keys(&mut self, node: &Node<'_>, lower: Option<Parts<'_>>, upper: Option<Parts<'_>>) {
         let page = node.page;
         let mut previous: Option<Parts<'_>> = None;
@@ -241,7 +263,8 @@ where
             if node.head(index) != Some(head_of(key.suffix)) {
                 self.find(page, Problem::Head { index });
             }
-            if previous.is_some_and(|previous| previous.cmp(&key) != Ordering::Less) {
+            // Both have the node's prefix.
+            if previous.is_some_and(|previous| previous.suffix >= key.suffix) {
                 self.find(page, Problem::Order { index });
             }
             let too_low = lower.is_some_and(|lower| key.cmp(&lower) == Ordering::Less);

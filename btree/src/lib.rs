@@ -41,6 +41,7 @@ mod dismantle;
 mod edit;
 mod feed;
 mod insert;
+pub mod inspect;
 mod key;
 mod layout;
 mod leaf_writer;

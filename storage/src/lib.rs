@@ -18,6 +18,7 @@ mod error;
 mod frame;
 mod history;
 mod ids;
+pub mod inspect;
 mod install;
 mod layout;
 mod medium;

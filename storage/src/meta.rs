@@ -82,7 +82,7 @@ impl Meta {
         bytes
     }
 
-    fn decode(bytes: &[u8; META_BYTES], slot: usize, path: &Path) -> Result<Meta> {
+    pub fn decode(bytes: &[u8; META_BYTES], slot: usize, path: &Path) -> Result<Meta> {
         if &bytes[..8] != MAGIC {
             return Err(Error::NotAStore { path: path.to_owned(), why: "it does not begin with the magic bytes" });
         }

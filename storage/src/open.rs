@@ -13,6 +13,7 @@ use crate::sync::Arc;
 use crate::table::ENTRIES_PER_TABLE_PAGE;
 use crate::table_page::{DiskEntry, DurableTable, TableRef};
 use crate::{Error, PageId, Result, Timestamp};
+use std::path::Path;
 
 impl Store {
     /// An empty store in memory alone: it has no limits, never checkpoints, and goes with the process.
@@ -67,7 +68,7 @@ impl Store {
         }
         let mut found = Vec::with_capacity(meta.pages as usize);
         let durable = DurableTable::load(medium.as_ref(), meta.pages, meta.levels, root, |id, entry| {
-            check_entry(id, entry, meta.timestamp, medium.as_ref())?;
+            check_entry(id, entry, meta.timestamp, medium.len(), medium.path())?;
             if let DiskEntry::Version { run, .. } = entry {
                 used.push(run);
             }
@@ -130,7 +131,8 @@ impl Store {
     }
 }
 
-fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, medium: &dyn Medium) -> Result<()> {
+/// Whether an entry of the table of checkpoint `at` is possible in a file of `len` bytes.
+pub(crate) fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, len: u64, path: &Path) -> Result<()> {
     let (DiskEntry::Dead { since: birth } | DiskEntry::Version { birth, .. } | DiskEntry::Register { birth, .. }) =
         entry
     else {
@@ -145,11 +147,11 @@ fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, medium: &dyn Medium)
             if run.slots == 0 || run.start < META_SLOTS {
                 return damaged(Some(run.start), "its table entry names an impossible run of slots");
             }
-            if run.offset() + run.bytes() > medium.len() {
+            if run.offset() + run.bytes() > len {
                 return Err(Error::Truncated {
-                    path: medium.path().to_owned(),
+                    path: path.to_owned(),
                     needed: run.offset() + run.bytes(),
-                    found: medium.len(),
+                    found: len,
                 });
             }
             Ok(())

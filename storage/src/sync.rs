@@ -36,7 +36,11 @@ mod real {
 
     /// Milliseconds since some moment, for people: cheap to ask, and a few milliseconds late.
     pub(crate) fn coarse_ms() -> u64 {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::MonotonicCoarse;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        let now = rustix::time::clock_gettime(CLOCK);
         now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
     }
 }

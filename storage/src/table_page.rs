@@ -16,8 +16,8 @@ use crate::{Error, PageId, Result, Timestamp};
 
 const MAGIC: &[u8; 4] = b"PTBL";
 const ITEMS_AT: usize = 32;
-const ITEM_BYTES: usize = 24;
-const FANOUT: usize = ENTRIES_PER_TABLE_PAGE;
+pub(crate) const ITEM_BYTES: usize = 24;
+pub(crate) const FANOUT: usize = ENTRIES_PER_TABLE_PAGE;
 const _: () = assert!(ITEMS_AT + FANOUT * ITEM_BYTES == SLOT_BYTES, "a table page fills its slot");
 
 /// What a page number stands for at a checkpoint.
@@ -39,7 +39,7 @@ impl DiskEntry {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<DiskEntry> {
+    pub fn decode(bytes: &[u8]) -> Option<DiskEntry> {
         let (word, at, crc) = (get_u64(bytes, 0), Timestamp(get_u64(bytes, 8)), get_u32(bytes, 16));
         Some(match get_u32(bytes, 20) {
             0 => DiskEntry::NeverUsed,
@@ -229,13 +229,18 @@ fn page_bytes(medium: &dyn Medium, run: Run) -> Option<&[u8]> {
 
 /// Checks a table page, and returns its items.
 pub(crate) fn check_page<'m>(medium: &'m dyn Medium, table_ref: &TableRef, level: u32, index: u32) -> Result<&'m [u8]> {
-    let slot = table_ref.run.start;
     let bytes = page_bytes(medium, table_ref.run).ok_or_else(|| Error::Truncated {
         path: medium.path().to_owned(),
         needed: table_ref.run.offset() + table_ref.run.bytes(),
         found: medium.len(),
     })?;
-    if crc32fast::hash(bytes) != table_ref.crc {
+    check_bytes(bytes, table_ref, level, index)
+}
+
+/// The same, for bytes that were read by other means.
+pub(crate) fn check_bytes<'b>(bytes: &'b [u8], table_ref: &TableRef, level: u32, index: u32) -> Result<&'b [u8]> {
+    let slot = table_ref.run.start;
+    if bytes.len() != SLOT_BYTES || crc32fast::hash(bytes) != table_ref.crc {
         return Err(damaged(slot, "its checksum does not match"));
     }
     if &bytes[..4] != MAGIC || get_u32(bytes, 4) != level || get_u32(bytes, 8) != index {

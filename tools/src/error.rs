@@ -1,5 +1,6 @@
 //! What can go wrong in a command, and the exit code of each.
 
+use crate::inspect::Problem;
 use std::io;
 use std::path::PathBuf;
 
@@ -16,6 +17,15 @@ pub enum Error {
     /// Something that must hold does not. The report tells everything; this tells which.
     #[error("{} failed: {}", if .0.len() == 1 { "a proof" } else { "proofs" }, .0.join("; "))]
     Proof(Vec<String>),
+    /// The store, or a file beside it, cannot be opened or read at all.
+    #[error("{0}")]
+    Unreadable(String),
+    /// What was asked for is damaged.
+    #[error("damaged: {0}")]
+    Damaged(Box<Problem>),
+    /// What was asked for was found to be so, and that is what the exit code is to tell: damage, a difference, a key that is not there.
+    #[error("{0}")]
+    Found(String),
     /// The store refused or failed.
     #[error("the store: {0}")]
     Store(#[from] pentimento::Error),
@@ -45,7 +55,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Usage(_) | Error::Unreadable(_) => 2,
             Error::Interrupted(_) => 130,
             _ => 1,
         }

@@ -5,11 +5,15 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod commands;
+mod context;
 pub mod demo;
 mod error;
 mod format;
+pub mod inspect;
 mod interrupt;
 mod output;
 
+pub use context::Context;
 pub use error::{Error, Result};
 pub use interrupt::Interrupt;

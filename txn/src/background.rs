@@ -149,6 +149,7 @@ fn make_checkpoints(shared: &Shared) {
                 Err(_) => {}
             },
         }
+        shared.sidecar.tick(shared);
         shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));
         idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
     }

@@ -36,7 +36,7 @@ impl TreeRecord {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<TreeRecord> {
+    pub fn decode(bytes: &[u8]) -> Result<TreeRecord> {
         let bytes: &[u8; 8] = bytes.try_into().map_err(|_| Error::damaged("catalog", "a record has a wrong length"))?;
         let number = |at: usize| PageId(u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]));
         Ok(TreeRecord { root: number(0), counter: number(4) })

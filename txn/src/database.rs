@@ -7,6 +7,7 @@ use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
+use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
 use crate::write::WriteTransaction;
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub store: Arc<Store>,
     pub durability: Durability,
     pub background: Background,
+    pub sidecar: Sidecar,
     /// Set when the store has been recovered; never for a store in memory, or one without log files.
     pub journal: OnceLock<Journal>,
     /// After this long at most a commit is in the data file itself.
@@ -74,6 +76,7 @@ impl Handle {
         let shared = Arc::new(Shared {
             durability,
             background: Background::default(),
+            sidecar: Sidecar::default(),
             journal: OnceLock::new(),
             checkpoint_interval,
             // Cheap to find out at the first commit.
@@ -91,6 +94,7 @@ impl Handle {
         if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
             return Ok(());
         }
+        self.shared.sidecar.start(self.shared.store.path());
         Background::start(&self.shared)
     }
 
@@ -99,6 +103,7 @@ impl Handle {
             return Ok(());
         }
         self.shared.background.stop();
+        self.shared.sidecar.remove();
         match self.shared.store.check_writable() {
             Ok(()) => {}
             Err(storage::Error::ReadOnly) => return Ok(()),

@@ -53,10 +53,6 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub(crate) store: Option<PathBuf>,
 
-    /// Print every figure as one JSON object instead of the table
-    #[arg(long)]
-    pub(crate) json: bool,
-
     /// How long to measure without, and how long with the long snapshot
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,

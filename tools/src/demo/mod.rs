@@ -22,7 +22,7 @@ pub use proof::Proof;
 pub use report::*;
 
 use crate::output::{self, Look};
-use crate::{Error, Interrupt, Result, format};
+use crate::{Context, Error, Result, format};
 use analysis::{Answer, analyse};
 use pentimento::{Database, SLOT_BYTES};
 use place::Place;
@@ -38,9 +38,9 @@ const FEW_FILES: u64 = 1_000;
 ///
 /// # Errors
 /// As for [`run`], and [`Error::Proof`] if something did not hold, after the report.
-pub fn main(args: &Args, interrupt: &Interrupt) -> Result<()> {
-    let report = run(args, interrupt)?;
-    if args.json {
+pub fn main(args: &Args, context: &Context) -> Result<()> {
+    let report = run(args, context)?;
+    if context.json {
         output::print_json(&report)?;
     } else {
         output::print(&table::render(&report, Look::of_stdout()))?;
@@ -52,10 +52,10 @@ pub fn main(args: &Args, interrupt: &Interrupt) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Usage`] if the folder or the place of the store will not do; [`Error::Interrupted`]; and when the store or the disk fails.
-pub fn run(args: &Args, interrupt: &Interrupt) -> Result<Report> {
+pub fn run(args: &Args, context: &Context) -> Result<Report> {
     let folder = folder(args.folder.as_deref())?;
     let place = Place::new(args.store.as_deref())?;
-    let done = demonstrate(args, &folder, &place, interrupt);
+    let done = demonstrate(args, &folder, &place, context);
     let left = match place.kept() {
         Some(path) => format!("the store is closed, and kept in {}", path.display()),
         None => "the store is closed and its temporary files are removed".to_owned(),
@@ -80,9 +80,10 @@ fn folder(named: Option<&Path>) -> Result<PathBuf> {
 }
 
 /// From an empty store to a closed one. However it ends, no handle of the store is left.
-fn demonstrate(args: &Args, folder: &Path, place: &Place, interrupt: &Interrupt) -> Result<Report> {
+fn demonstrate(args: &Args, folder: &Path, place: &Place, context: &Context) -> Result<Report> {
+    let interrupt = &context.interrupt;
     let began = Instant::now();
-    let progress = if args.json { Progress::hidden() } else { Progress::shown() };
+    let progress = if context.json { Progress::hidden() } else { Progress::shown() };
     let db = Database::builder().durability(args.durability.to_durability()).open(place.path())?;
     progress.step("storing files");
     let loaded = load::load(&db, folder, args.files, interrupt, &progress)?;

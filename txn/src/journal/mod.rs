@@ -11,9 +11,9 @@
 //!
 //! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync; `sync` never across anything but the exchange of a few words.
 
-mod record;
+pub(crate) mod record;
 mod recovery;
-mod segment;
+pub(crate) mod segment;
 
 pub(crate) use recovery::recover;
 

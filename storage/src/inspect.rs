@@ -1,0 +1,260 @@
+//! The structures of a store's file, decoded from bytes that somebody else read: for tools that look at a file without opening it.
+//!
+//! Promises: nothing here reads, writes or locks anything; bytes of any content give an error or some data, never a panic;
+//! the decoding is the engine's own, so that a tool and the engine cannot disagree about what a byte means.
+
+use crate::layout::{Run, SLOT_BYTES, slots_for};
+use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES};
+use crate::{Error, HEADER_BYTES, PageId, Result, Timestamp, layout, meta, open, table_page};
+use std::path::Path;
+
+/// The size of a meta, in bytes.
+pub const META_BYTES: usize = meta::META_BYTES;
+/// Where the two metas stand in the file, in bytes.
+pub const META_OFFSETS: [u64; 2] = meta::META_OFFSETS;
+/// The slots before the first run.
+pub const META_SLOTS: u64 = meta::META_SLOTS;
+/// How many entries or references a table page has.
+pub const TABLE_FANOUT: usize = FANOUT;
+
+/// A checkpoint, as its meta slot tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// The meta slot that it belongs in, 0 or 1.
+    pub slot: usize,
+    /// The size that pages aim at, in bytes.
+    pub page_size: u32,
+    /// Both slots describe this checkpoint: the store was closed cleanly.
+    pub twin: bool,
+    /// What tells this store from others.
+    pub store_id: [u8; 16],
+    /// Grows with each meta that is written.
+    pub sequence: u64,
+    /// The newest commit that the checkpoint has.
+    pub timestamp: Timestamp,
+    /// One more than the greatest page number ever used.
+    pub pages: u32,
+    /// How many levels the page table has.
+    pub levels: u32,
+    /// The root of the page table.
+    pub root: TableRef,
+}
+
+impl From<meta::Meta> for Meta {
+    fn from(meta: meta::Meta) -> Meta {
+        Meta {
+            slot: meta.slot(),
+            page_size: meta.page_size,
+            twin: meta.twin,
+            store_id: meta.store_id,
+            sequence: meta.sequence,
+            timestamp: meta.timestamp,
+            pages: meta.pages,
+            levels: meta.levels,
+            root: TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp },
+        }
+    }
+}
+
+/// Decodes the meta of a slot, 0 or 1. `path` is for messages.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn meta(bytes: &[u8; META_BYTES], slot: usize, path: &Path) -> Result<Meta> {
+    meta::Meta::decode(bytes, slot, path).map(Meta::from)
+}
+
+/// The meta that opening would choose, given the first bytes of a file (all the meta slots).
+///
+/// # Errors
+/// Why opening would refuse: neither is whole, or the only one that is might not be the newest.
+pub fn choose_meta(head: &[u8], path: &Path) -> Result<Meta> {
+    meta::Meta::choose(head, path).map(Meta::from)
+}
+
+/// Where a table page is, and how to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableRef {
+    /// Its slots: one.
+    pub run: Run,
+    /// Its CRC-32.
+    pub crc: u32,
+    /// The newest birth or death in or below it.
+    pub newest: Timestamp,
+}
+
+/// What a page number stands for at a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The number was never used.
+    NeverUsed,
+    /// The page is gone.
+    Dead {
+        /// The commit that removed it.
+        since: Timestamp,
+    },
+    /// A page, with its newest version.
+    Version {
+        /// The slots of the version.
+        run: Run,
+        /// The commit that made it.
+        birth: Timestamp,
+        /// The CRC-32 of its used bytes.
+        crc: u32,
+    },
+    /// A number that stands in the table itself.
+    Register {
+        /// The number.
+        value: u64,
+        /// The commit that wrote it.
+        birth: Timestamp,
+    },
+}
+
+/// What a table page holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TablePage {
+    /// Level 0: entries of consecutive page numbers; `None` where an entry has no known kind.
+    Entries(Vec<Option<Entry>>),
+    /// Higher levels: the table pages below; `None` where there is no reference.
+    References(Vec<Option<TableRef>>),
+}
+
+/// How many table pages each level has for so many page numbers, from level 0 up to the single root.
+#[must_use]
+pub fn table_level_sizes(pages: u32) -> Vec<usize> {
+    table_page::level_sizes(pages)
+}
+
+/// Checks and decodes the table page that `reference` names: page `index` of `level`.
+///
+/// # Errors
+/// When it has another checksum, or is another page.
+pub fn table_page(bytes: &[u8], reference: &TableRef, level: u32, index: u32) -> Result<TablePage> {
+    let TableRef { run, crc, newest } = *reference;
+    let items = table_page::check_bytes(bytes, &table_page::TableRef { run, crc, newest }, level, index)?;
+    let items = items.chunks_exact(ITEM_BYTES);
+    Ok(if level == 0 {
+        TablePage::Entries(items.map(|item| DiskEntry::decode(item).map(Entry::from)).collect())
+    } else {
+        TablePage::References(items.map(reference_of).collect())
+    })
+}
+
+fn reference_of(item: &[u8]) -> Option<TableRef> {
+    (layout::get_u32(item, 20) == 4).then(|| TableRef {
+        run: Run::decode(layout::get_u64(item, 0)),
+        newest: Timestamp(layout::get_u64(item, 8)),
+        crc: layout::get_u32(item, 16),
+    })
+}
+
+/// The timestamp of the checkpoint that wrote a table page.
+#[must_use]
+pub fn table_page_timestamp(bytes: &[u8; SLOT_BYTES]) -> Timestamp {
+    Timestamp(layout::get_u64(bytes, 16))
+}
+
+impl From<DiskEntry> for Entry {
+    fn from(entry: DiskEntry) -> Entry {
+        match entry {
+            DiskEntry::NeverUsed => Entry::NeverUsed,
+            DiskEntry::Dead { since } => Entry::Dead { since },
+            DiskEntry::Version { run, birth, crc } => Entry::Version { run, birth, crc },
+            DiskEntry::Register { value, birth } => Entry::Register { value, birth },
+        }
+    }
+}
+
+impl From<Entry> for DiskEntry {
+    fn from(entry: Entry) -> DiskEntry {
+        match entry {
+            Entry::NeverUsed => DiskEntry::NeverUsed,
+            Entry::Dead { since } => DiskEntry::Dead { since },
+            Entry::Version { run, birth, crc } => DiskEntry::Version { run, birth, crc },
+            Entry::Register { value, birth } => DiskEntry::Register { value, birth },
+        }
+    }
+}
+
+/// Whether an entry of the table of checkpoint `at` is possible in a file of `len` bytes.
+///
+/// # Errors
+/// Why it is not.
+pub fn check_entry(id: PageId, entry: Entry, at: Timestamp, len: u64, path: &Path) -> Result<()> {
+    open::check_entry(id, entry.into(), at, len, path)
+}
+
+/// The first bytes of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionHeader {
+    /// The page.
+    pub page: PageId,
+    /// The root of the tree that the page belongs to.
+    pub owner: PageId,
+    /// The commit that made the version.
+    pub birth: Timestamp,
+    /// How many bytes it uses, this header included.
+    pub length: u32,
+}
+
+impl VersionHeader {
+    /// How many slots a version of this length takes.
+    #[must_use]
+    pub fn slots(&self) -> u64 {
+        slots_for(self.length as usize)
+    }
+}
+
+/// Decodes the header of a version; `None` if there are too few bytes.
+#[must_use]
+pub fn version_header(bytes: &[u8]) -> Option<VersionHeader> {
+    let layout::PageHeader { id, owner, birth, length } = layout::PageHeader::read(bytes)?;
+    Some(VersionHeader { page: id, owner, birth, length })
+}
+
+/// Whether the header that begins a run of `slots` slots is that of the version of `page` of `birth`, and how long the version is.
+///
+/// # Errors
+/// What is wrong, as an [`Error::Damaged`] without a slot.
+pub fn check_header(header: &VersionHeader, page: PageId, birth: Timestamp, slots: u64) -> Result<usize> {
+    let length = header.length as usize;
+    let capacity = slots.saturating_mul(SLOT_BYTES as u64);
+    if length < HEADER_BYTES || length as u64 > capacity {
+        return Err(Error::damaged_page(
+            page,
+            None,
+            format!("its length of {length} bytes does not fit its {capacity} bytes of slots"),
+        ));
+    }
+    if header.page != page || header.birth != birth {
+        return Err(Error::damaged_page(
+            page,
+            None,
+            format!("page {} of timestamp {} lies in its slots", header.page, header.birth),
+        ));
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arbitrary_bytes_are_no_structure_and_cause_no_panic() {
+        let path = Path::new("store");
+        for seed in 0..64_u32 {
+            let bytes: Vec<u8> = (0..SLOT_BYTES as u32).map(|at| (at.wrapping_mul(seed * 2 + 1) >> 3) as u8).collect();
+            let sector = bytes.first_chunk().unwrap();
+            assert!(meta(sector, (seed % 2) as usize, path).is_err());
+            assert!(choose_meta(&bytes, path).is_err());
+            let reference = TableRef { run: Run { start: 4, slots: 1 }, crc: seed, newest: Timestamp::ZERO };
+            assert!(table_page(&bytes, &reference, 0, 0).is_err());
+            assert!(table_page(&bytes[..seed as usize], &reference, 0, 0).is_err());
+            let header = version_header(&bytes).unwrap();
+            assert!(check_header(&header, PageId(header.page.0 ^ 1), header.birth, u64::MAX).is_err());
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading many versions in the order of the file: large sequential reads, by two threads, each version checked as it passes.
+
+use super::facts::PageFacts;
+use super::file::StoreFile;
+use crate::Interrupt;
+use pentimento_storage::inspect::{check_header, version_header};
+use pentimento_storage::{HEADER_BYTES, PageId, Run, Timestamp};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// How many bytes one read takes, unless a single version is longer.
+const WINDOW: u64 = 512 << 10;
+/// Unused bytes between two versions that are rather read than skipped.
+const GAP: u64 = 64 << 10;
+/// How many threads read.
+const THREADS: usize = 2;
+/// Trees whose bodies are kept: the catalog and the doomed trees.
+const KEPT_OWNERS: u32 = 2;
+
+/// A version to be read, and what proves that it is the right one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The page.
+    pub page: PageId,
+    /// Its slots.
+    pub run: Run,
+    /// The commit that made it.
+    pub birth: Timestamp,
+    /// The CRC-32 of its used bytes.
+    pub crc: u32,
+}
+
+/// What came of a job.
+pub(crate) type Outcome = Result<Box<PageFacts>, String>;
+
+/// Does all jobs, which are in the order of their slots. `seen` is told how many bytes were read, now and then, by any thread.
+/// Outcomes come in no order, each with the number of its job. An interruption leaves the rest undone.
+pub(crate) fn scan(
+    file: &StoreFile,
+    jobs: &[Job],
+    detail: bool,
+    interrupt: &Interrupt,
+    seen: &(dyn Fn(u64) + Sync),
+) -> Vec<(usize, Outcome)> {
+    let windows = windows(jobs);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut buffer = Vec::new();
+        let mut outcomes = Vec::new();
+        while let Some(window) = windows.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if interrupt.is_asked() {
+                break;
+            }
+            read_window(file, jobs, window, detail, &mut buffer, &mut outcomes);
+            seen(window.bytes);
+        }
+        outcomes
+    };
+    if windows.len() < 2 {
+        return work();
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for thread in threads {
+            all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
+}
+
+/// Adjacent jobs that are read together.
+struct Window {
+    first: usize,
+    end: usize,
+    bytes: u64,
+}
+
+fn windows(jobs: &[Job]) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    let mut reached = 0;
+    for (number, job) in jobs.iter().enumerate() {
+        let end = job.run.offset() + job.run.bytes();
+        if let Some(window) = windows.last_mut() {
+            let start = jobs[window.first].run.offset();
+            if end.saturating_sub(start) <= WINDOW && job.run.offset() <= reached + GAP {
+                window.end = number + 1;
+                reached = reached.max(end);
+                window.bytes = reached - start;
+                continue;
+            }
+        }
+        windows.push(Window { first: number, end: number + 1, bytes: job.run.bytes() });
+        reached = end;
+    }
+    windows
+}
+
+fn read_window(
+    file: &StoreFile,
+    jobs: &[Job],
+    window: &Window,
+    detail: bool,
+    buffer: &mut Vec<u8>,
+    outcomes: &mut Vec<(usize, Outcome)>,
+) {
+    let start = jobs[window.first].run.offset();
+    let wanted = window.bytes.min(WINDOW) as usize;
+    if buffer.len() < wanted {
+        buffer.resize(wanted, 0);
+    }
+    let len = file.read(start, &mut buffer[..wanted]);
+    for (number, job) in jobs.iter().enumerate().take(window.end).skip(window.first) {
+        let outcome = match &len {
+            Err(error) => Err(error.to_string()),
+            Ok(len) => {
+                let from = (job.run.offset() - start) as usize;
+                check(file, job, buffer[..*len].get(from..).unwrap_or_default(), detail)
+            }
+        };
+        outcomes.push((number, outcome));
+    }
+}
+
+/// Checks the version that begins with `bytes`; what is missing there is read.
+fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Outcome {
+    let length = check_start(job, bytes)?;
+    let header = version_header(bytes).ok_or("it is shorter than a header")?;
+    let in_memory = &bytes[..length.min(bytes.len())];
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(in_memory);
+    let mut at = in_memory.len();
+    let mut piece = if at < length { vec![0; WINDOW as usize] } else { Vec::new() };
+    while at < length {
+        let wanted = piece.len().min(length - at);
+        let read = file.read(job.run.offset() + at as u64, &mut piece[..wanted]).map_err(|error| error.to_string())?;
+        if read < wanted {
+            return Err("it ends past the end of the file".to_owned());
+        }
+        hasher.update(&piece[..read]);
+        at += read;
+    }
+    if hasher.finalize() != job.crc {
+        return Err("its checksum does not match".to_owned());
+    }
+    Ok(Box::new(PageFacts::new(
+        job.run,
+        job.crc,
+        &header,
+        in_memory,
+        header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS,
+        detail,
+    )))
+}
+
+/// Checks the header of a version, and returns its length.
+pub(crate) fn check_start(job: &Job, bytes: &[u8]) -> Result<usize, String> {
+    let header = version_header(bytes).ok_or("it lies past the end of the file")?;
+    let length = check_header(&header, job.page, job.birth, job.run.slots).map_err(|error| match error {
+        pentimento_storage::Error::Damaged { what, .. } => what,
+        other => other.to_string(),
+    })?;
+    debug_assert!(length >= HEADER_BYTES, "checked with the header");
+    Ok(length)
+}
+
+/// Reads the whole version of a job, and checks it.
+pub(crate) fn read_version(file: &StoreFile, job: &Job) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let short = || "it ends past the end of the file".to_owned();
+    if file.read(job.run.offset(), &mut bytes).map_err(|error| error.to_string())? < HEADER_BYTES {
+        return Err(short());
+    }
+    let length = check_start(job, &bytes)?;
+    bytes.resize(length, 0);
+    let rest = &mut bytes[HEADER_BYTES..];
+    let wanted = rest.len();
+    if file.read(job.run.offset() + HEADER_BYTES as u64, rest).map_err(|error| error.to_string())? < wanted {
+        return Err(short());
+    }
+    if crc32fast::hash(&bytes) != job.crc {
+        return Err("its checksum does not match".to_owned());
+    }
+    Ok(bytes)
+}

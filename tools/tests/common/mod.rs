@@ -1,0 +1,163 @@
+//! Stores that are the same each time they are made, to the byte, and ways to damage them.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use pentimento::{Database, Durability};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+pub const SLOT: u64 = 2048;
+
+/// A folder with stores.
+pub struct Stores {
+    dir: tempfile::TempDir,
+}
+
+impl Stores {
+    pub fn new() -> Stores {
+        Stores { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A store with a tree of some levels, one with large values, an empty one, and one with keys that are not text; closed.
+    pub fn closed(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        fill(&path).close().unwrap();
+        settle_ids(&path);
+        path
+    }
+
+    /// The same, but as a crash leaves it: three commits are in the journal alone.
+    pub fn crashed(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let original = self.path("original");
+        let db = fill(&original);
+        db.checkpoint().unwrap();
+        for round in 0..3_u32 {
+            let mut txn = db.begin_write().unwrap();
+            let mut orders = txn.tree("orders").unwrap();
+            orders.insert(key(round * 100), format!("changed in round {round}")).unwrap();
+            orders.remove(key(round * 100 + 1)).unwrap();
+            orders.insert(format!("order-9000{round}"), b"new").unwrap();
+            txn.commit().unwrap();
+        }
+        fs::copy(&original, &path).unwrap();
+        for number in 1..=2 {
+            let journal = |store: &Path| PathBuf::from(format!("{}-journal-{number}", store.display()));
+            if journal(&original).exists() {
+                fs::copy(journal(&original), journal(&path)).unwrap();
+            }
+        }
+        drop(db);
+        fs::remove_file(original).unwrap();
+        settle_ids(&path);
+        path
+    }
+}
+
+pub fn key(number: u32) -> String {
+    format!("order-{number:05}")
+}
+
+pub fn value(number: u32) -> String {
+    format!("{} of item {}", 1 + number % 9, number * 7919 % 1000)
+}
+
+fn fill(path: &Path) -> Database {
+    // Nothing happens behind the test's back: no checkpoint before it is asked for.
+    let db = Database::builder()
+        .page_size(4096)
+        .durability(Durability::Sync)
+        .checkpoint_interval(Duration::from_secs(3600))
+        .journal_segment(1 << 20)
+        .open(path)
+        .unwrap();
+    let mut txn = db.begin_write().unwrap();
+    txn.tree("orders").unwrap().bulk_load((0..2000).map(|number| (key(number), value(number)))).unwrap();
+    txn.tree("empty").unwrap();
+    let mut notes = txn.tree("notes").unwrap();
+    for number in 0..5_u8 {
+        notes.insert([0, number, 255], vec![number; 100 + usize::from(number) * 3000]).unwrap();
+    }
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    for round in 0..2_u32 {
+        let mut txn = db.begin_write().unwrap();
+        let mut orders = txn.tree("orders").unwrap();
+        for number in (round..2000).step_by(97) {
+            orders.insert(key(number), format!("{} (round {round})", value(number))).unwrap();
+        }
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+    }
+    db
+}
+
+/// Gives a store, and its journal, an id that is the same each time.
+pub fn settle_ids(path: &Path) {
+    let id = *b"a store of tests";
+    let patch = |path: &Path, sector: u64, at: u64| {
+        let file = fs::File::options().read(true).write(true).open(path).unwrap();
+        let mut bytes = [0; 512];
+        file.read_exact_at(&mut bytes, sector).unwrap();
+        if bytes.iter().all(|byte| *byte == 0) {
+            return;
+        }
+        bytes[at as usize..at as usize + 16].copy_from_slice(&id);
+        let crc = crc32fast::hash(&bytes[..508]);
+        bytes[508..].copy_from_slice(&crc.to_le_bytes());
+        file.write_all_at(&bytes, sector).unwrap();
+    };
+    patch(path, 0, 24);
+    patch(path, 4096, 24);
+    for number in 1..=3 {
+        let journal = PathBuf::from(format!("{}-journal-{number}", path.display()));
+        if journal.exists() {
+            patch(&journal, 0, 16);
+        }
+    }
+}
+
+/// Changes one byte of a file.
+pub fn flip(path: &Path, offset: u64) {
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0xFF], offset).unwrap();
+}
+
+/// Runs `pent` in the folder of a store.
+pub fn pent(store: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pent"))
+        .args(args)
+        .current_dir(store.parent().unwrap())
+        .env_remove("RUST_BACKTRACE")
+        .env("COLUMNS", "120")
+        .output()
+        .unwrap()
+}
+
+/// What `pent` printed, and how it ended, as one text.
+pub fn shown(store: &Path, args: &[&str]) -> String {
+    let output = pent(store, args);
+    let mut text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    if !errors.is_empty() {
+        text += &format!("--- standard error\n{errors}");
+    }
+    match output.status.code() {
+        Some(0) => {}
+        code => text += &format!("--- exit code {}\n", code.unwrap()),
+    }
+    text
+}
+
+pub fn json(store: &Path, args: &[&str]) -> serde_json::Value {
+    let output = pent(store, args);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+}
