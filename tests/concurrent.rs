@@ -245,12 +245,47 @@ fn reads_are_validated_if_serializable() {
         ("emptiness", |txn| tree(txn)?.is_empty().map(drop), false),
         ("the first", |txn| tree(txn)?.first().map(drop), false),
         ("the last", |txn| tree(txn)?.last().map(drop), false),
-        ("a range around", |txn| Ok(tree(txn)?.range(b"l".as_slice()..b"n")?.for_each(drop)), true),
-        ("a range before", |txn| Ok(tree(txn)?.range(..b"m".as_slice())?.for_each(drop)), false),
+        (
+            "a range around",
+            |txn| {
+                tree(txn)?.range(b"l".as_slice()..b"n")?.for_each(drop);
+                Ok(())
+            },
+            true,
+        ),
+        (
+            "a range before",
+            |txn| {
+                tree(txn)?.range(..b"m".as_slice())?.for_each(drop);
+                Ok(())
+            },
+            false,
+        ),
         ("a range not walked", |txn| tree(txn)?.iter().map(drop), false),
-        ("two of a range", |txn| Ok(tree(txn)?.iter()?.take(2).for_each(drop)), false),
-        ("three of a range", |txn| Ok(tree(txn)?.iter()?.take(3).for_each(drop)), true),
-        ("two from the back", |txn| Ok(tree(txn)?.iter()?.rev().take(2).for_each(drop)), true),
+        (
+            "two of a range",
+            |txn| {
+                tree(txn)?.iter()?.take(2).for_each(drop);
+                Ok(())
+            },
+            false,
+        ),
+        (
+            "three of a range",
+            |txn| {
+                tree(txn)?.iter()?.take(3).for_each(drop);
+                Ok(())
+            },
+            true,
+        ),
+        (
+            "two from the back",
+            |txn| {
+                tree(txn)?.iter()?.rev().take(2).for_each(drop);
+                Ok(())
+            },
+            true,
+        ),
     ];
     on_each_store(|db| {
         for (what, look, is_conflict) in looks {

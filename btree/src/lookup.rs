@@ -19,6 +19,9 @@ const WORD: usize = 8;
 /// How many lines behind its first one an entry may take to be asked for as a whole.
 const MORE_LINES: usize = 3;
 
+/// What shares of a leaf are counted in.
+const WHOLE: u32 = 1 << 12;
+
 /// A value that was found, its page, and where it begins there.
 pub(crate) type Found<'p> = (PageId, Stored<'p>);
 
@@ -67,6 +70,16 @@ impl<'p> Probe<'p> {
         let first = lower_bound(self.heads, head);
         let equal = self.heads.get(first).is_some_and(|bytes| u32::from_le_bytes(*bytes) == head);
         Some((first, equal, suffix))
+    }
+
+    /// How far `key` lies on the way from separator `index - 1` to separator `index`, in parts of [`WHOLE`]; going by heads, if these tell.
+    #[inline(always)]
+    fn share(&self, key: &[u8], index: usize) -> Option<u32> {
+        let head = |at: usize| self.heads.get(at).map(|bytes| u32::from_le_bytes(*bytes));
+        let (left, right) = (head(index.checked_sub(1)?)?, head(index)?);
+        let from_left = u64::from(head_of(key.get(self.prefix_len..)?).checked_sub(left)?);
+        let share = from_left * u64::from(WHOLE) / u64::from(right.checked_sub(left)?.max(1));
+        Some(share.min(u64::from(WHOLE)) as u32)
     }
 
     #[inline(always)]
@@ -136,10 +149,13 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
     // A root is of any level.
     let mut level = body.first().copied().unwrap_or(0);
     while level > 0 {
-        let child = match Probe::read(body, level) {
-            Some(probe) => probe.route(key),
-            None => None,
-        };
+        let (mut child, mut share) = (None, None);
+        if let Some(probe) = Probe::read(body, level) {
+            child = probe.route(key);
+            if level == 1 && unread == 0 {
+                share = child.and_then(|(number, _)| probe.share(key, number));
+            }
+        }
         let (number, child) = match child {
             Some(child) => child,
             None => route_in_unusual(page, body, level, key)?,
@@ -149,6 +165,10 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
         level -= 1;
         if level < unread {
             return Ok((page, None));
+        }
+        if let Some(share) = share {
+            // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is about there, and arrives together with the arrays.
+            pages.hint(page).prefetch_around(share, WHOLE);
         }
         body = pages.page(page)?;
         if level == 0 {

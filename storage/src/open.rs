@@ -148,11 +148,7 @@ pub(crate) fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, len: u64,
                 return damaged(Some(run.start), "its table entry names an impossible run of slots");
             }
             if run.offset() + run.bytes() > len {
-                return Err(Error::Truncated {
-                    path: path.to_owned(),
-                    needed: run.offset() + run.bytes(),
-                    found: len,
-                });
+                return Err(Error::Truncated { path: path.to_owned(), needed: run.offset() + run.bytes(), found: len });
             }
             Ok(())
         }

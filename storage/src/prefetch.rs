@@ -18,22 +18,44 @@ pub fn prefetch(bytes: &[u8]) {
     prefetch_line(bytes, bytes.len().saturating_sub(1));
 }
 
-/// Where a page begins, to ask for parts of it ahead of their use. It says nothing of what is there, and stays harmless when the page has gone.
+/// Where a page lies, to ask for parts of it ahead of their use. It says nothing of what is there, and stays harmless when the page has gone.
 #[derive(Clone, Copy, Debug)]
-pub struct Hint(*const u8);
+pub struct Hint {
+    address: *const u8,
+    /// About how long it is, in bytes.
+    len: u32,
+}
+
+/// How many lines are asked for where something is guessed to be, and how many of them before it.
+const GUESSED_LINES: usize = 12;
+const LINES_BEFORE: usize = 5;
+/// What part of a page its headers and arrays take, about.
+const BESIDES: u32 = 20;
 
 impl Hint {
     /// A hint that asks for nothing of use.
-    pub const NONE: Hint = Hint(std::ptr::null());
+    pub const NONE: Hint = Hint { address: std::ptr::null(), len: 0 };
 
-    pub(crate) fn at(address: *const u8) -> Hint {
-        Hint(address)
+    pub(crate) fn at(address: *const u8, len: u32) -> Hint {
+        Hint { address, len }
     }
 
     /// Asks for the line of the page's byte at `offset`.
     #[inline(always)]
     pub fn prefetch(self, offset: usize) {
-        line(self.0.wrapping_add(offset));
+        line(self.address.wrapping_add(offset));
+    }
+
+    /// Asks for the lines around the place that is `share` of `whole` of the page's way from its beginning, without what stands there beside its contents, to its end.
+    #[inline(always)]
+    pub fn prefetch_around(self, share: u32, whole: u32) {
+        if self.len > 0 {
+            let contents = u64::from(self.len - self.len / BESIDES);
+            let middle =
+                (self.len / BESIDES) as usize + (contents * u64::from(share) / u64::from(whole.max(1))) as usize;
+            let from = middle.saturating_sub(LINES_BEFORE * CACHE_LINE);
+            (0..GUESSED_LINES).for_each(|number| self.prefetch(from + number * CACHE_LINE));
+        }
     }
 }
 

@@ -209,9 +209,12 @@ impl Pin {
     }
 
     /// Where the newest version of a page begins, to ask for more of it; most likely it is the one that this pin sees.
-    #[inline]
+    #[inline(always)]
     pub fn hint(&self, id: PageId) -> Hint {
-        self.store.table.entry(id).map_or(Hint::NONE, |entry| Hint::at(entry.load().0.address()))
+        self.store.table.entry(id).map_or(Hint::NONE, |entry| {
+            let (place, _) = entry.load();
+            Hint::at(place.address(), (place.slots() as usize * SLOT_BYTES) as u32)
+        })
     }
 }
 

@@ -48,8 +48,8 @@ mod real {
 #[cfg(pentimento_schedules)]
 mod real {
     pub(crate) use pentimento_schedules_sync::{
-        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence, thread,
-        thread_local,
+        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence,
+        thread, thread_local,
     };
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;

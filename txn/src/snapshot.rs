@@ -108,7 +108,7 @@ impl ReadPages for Snapshot {
         self.pin.prefetch(id);
     }
 
-    #[inline]
+    #[inline(always)]
     fn hint(&self, id: PageId) -> Hint {
         self.pin.hint(id)
     }

@@ -7,8 +7,8 @@ use crate::catalog::{self, TreeRecord};
 use crate::pages::TxnPages;
 use crate::pending::Pending;
 use crate::redo::Redo;
-use crate::{Error, Result};
 use crate::sync::Mutex;
+use crate::{Error, Result};
 use pentimento_btree as btree;
 use std::sync::Arc;
 

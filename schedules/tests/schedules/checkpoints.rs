@@ -122,8 +122,10 @@ fn large_commits_are_seen_when_they_are_durable() {
 
 #[test]
 fn checkpoints_notice_what_is_broken_on_purpose() {
-    let everybody = [Bug::ForgetReaders, Bug::PublishBeforeInstall, Bug::ReuseRetainedSlots, Bug::LeakSlots];
+    // Not `ForgetReaders`: it frees frames under their readers, and what reads freed memory may end the process instead of the test. The pages' scenarios
+    // and `tests/laws.rs` hold it.
+    let everybody = [Bug::PublishBeforeInstall, Bug::ReuseRetainedSlots, Bug::LeakSlots];
     notices("checkpoints beside everybody", checkpoints_beside_everybody, &everybody);
-    notices("strict commits", strict_commits, &[Bug::PublishBeforeDurable, Bug::ForgetReaders]);
+    notices("strict commits", strict_commits, &[Bug::PublishBeforeDurable]);
     notices("large commits", large_commits, &[Bug::PublishBeforeInstall]);
 }
