@@ -3,6 +3,7 @@
 
 use pentimento::{Database, Durability, Timestamp};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The files of a store's journal, by name.
@@ -15,16 +16,32 @@ pub fn journals(store: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies a store and its journal, as a crash of the process would leave them. A store in another medium than a file has only the journal.
+/// A copy is not made at one moment: when a checkpoint ended meanwhile, in the background, it is made again.
 pub fn crash(store: &Path, to: &Path) -> PathBuf {
-    fs::create_dir_all(to).unwrap();
     let copy = to.join(store.file_name().unwrap());
-    if store.exists() {
-        fs::copy(store, &copy).unwrap();
+    let state = || (journals(store), metas(store));
+    loop {
+        let _ = fs::remove_dir_all(to);
+        fs::create_dir_all(to).unwrap();
+        let before = state();
+        if store.exists() {
+            fs::copy(store, &copy).unwrap();
+        }
+        // A segment that is reused has another name.
+        let copied = before.0.iter().all(|journal| fs::copy(journal, to.join(journal.file_name().unwrap())).is_ok());
+        if copied && state() == before {
+            return copy;
+        }
     }
-    for journal in journals(store) {
-        fs::copy(&journal, to.join(journal.file_name().unwrap())).unwrap();
+}
+
+/// The bytes at the beginning of a store that every checkpoint changes; none if there is no file.
+fn metas(store: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = fs::File::open(store) {
+        file.take(2 * 4096).read_to_end(&mut bytes).unwrap();
     }
-    copy
+    bytes
 }
 
 /// Commits one entry of tree "t".
