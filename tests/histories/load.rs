@@ -238,18 +238,20 @@ impl Worker<'_> {
 
     /// A transaction that is tried again, at last with the turn held; every try is one of the history.
     fn step_until_done(&mut self, durability: Durability, kind: Kind) -> Result<()> {
-        let (db, mut begun) = (self.db, self.now());
+        let db = self.db;
+        // A try begins before it is run: at the latest moment that we know of before that, which is the end of the try before it.
+        let (mut begun, mut worked) = (self.now(), 0);
         let policy = RetryPolicy::new(self.isolation()).tries(2).durability(durability);
         let policy = policy.backoff(Duration::from_micros(10), Duration::from_micros(100));
         let mut last: Option<Vec<Op>> = None;
         policy.run(db, |txn| -> Result<()> {
             if let Some(ops) = last.take() {
                 self.note(begun, kind, Outcome::Aborted, ops);
+                begun = worked;
             }
-            begun = self.now();
             let mut ops = Vec::new();
             self.work(&mut Place::Concurrent(txn), &mut ops)?;
-            last = Some(ops);
+            (last, worked) = (Some(ops), self.now());
             Ok(())
         })?;
         self.note(begun, kind, Outcome::Committed, last.unwrap_or_default());

@@ -108,7 +108,7 @@ fn a_planted_bug_is_found() {
         (Bug::PublishBeforeInstall, Level::Serializable, vec![Kind::Internal, Kind::GSingle, Kind::G1c]),
     ];
     for (bug, level, expected) in cases {
-        let found = (0..10).find_map(|round| {
+        let found = (0..200).find_map(|round| {
             let db = Database::builder().plant(Some(bug)).in_memory().expect("a store");
             let load = Load { level, threads: 6, transactions: 2_000, durable: 0, seed: seed() + round };
             // What else the bug breaks does not matter here.
