@@ -5,7 +5,7 @@
 
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES};
-use crate::{Error, HEADER_BYTES, PageId, Result, Timestamp, layout, meta, open, table_page};
+use crate::{Error, PageId, Result, Timestamp, layout, meta, open, table_page};
 use std::path::Path;
 
 /// The size of a meta, in bytes.
@@ -219,23 +219,11 @@ pub fn version_header(bytes: &[u8]) -> Option<VersionHeader> {
 /// # Errors
 /// What is wrong, as an [`Error::Damaged`] without a slot.
 pub fn check_header(header: &VersionHeader, page: PageId, birth: Timestamp, slots: u64) -> Result<usize> {
-    let length = header.length as usize;
-    let capacity = slots.saturating_mul(SLOT_BYTES as u64);
-    if length < HEADER_BYTES || length as u64 > capacity {
-        return Err(Error::damaged_page(
-            page,
-            None,
-            format!("its length of {length} bytes does not fit its {capacity} bytes of slots"),
-        ));
-    }
-    if header.page != page || header.birth != birth {
-        return Err(Error::damaged_page(
-            page,
-            None,
-            format!("page {} of timestamp {} lies in its slots", header.page, header.birth),
-        ));
-    }
-    Ok(length)
+    let VersionHeader { page: id, owner, birth: born, length } = *header;
+    let header = layout::PageHeader { id, owner, birth: born, length };
+    let checked = header.check(page, birth, slots.saturating_mul(SLOT_BYTES as u64));
+    checked.map_err(|what| Error::damaged_page(page, None, what))?;
+    Ok(length as usize)
 }
 
 #[cfg(test)]

@@ -64,6 +64,21 @@ pub(crate) struct PageHeader {
 pub(crate) const LENGTH_AT: usize = 16;
 
 impl PageHeader {
+    /// Whether this begins the version of `id` of `birth` in a run of so many bytes.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self, id: PageId, birth: Timestamp, capacity: u64) -> std::result::Result<(), String> {
+        let length = u64::from(self.length);
+        if length < HEADER_BYTES as u64 || length > capacity {
+            return Err(format!("its length of {length} bytes does not fit its {capacity} bytes of slots"));
+        }
+        if self.id != id || self.birth != birth {
+            return Err(format!("page {} of timestamp {} lies in its slots", self.id, self.birth));
+        }
+        Ok(())
+    }
+
     pub fn read(bytes: &[u8]) -> Option<PageHeader> {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         Some(PageHeader {

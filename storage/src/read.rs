@@ -5,7 +5,7 @@
 //! 2. Where the newest version is the one wanted, reading takes no lock: two loads, two comparisons.
 //! 3. The first time a version is met after opening it is checked: checksum, page number, birth and length. Then never again.
 
-use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
+use crate::layout::{PageHeader, SLOT_BYTES};
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::prefetch::Hint;
@@ -116,15 +116,8 @@ impl Store {
         let bytes = unsafe { place.bytes() };
         let damaged = |what: String| Err(Error::damaged_page(id, slot, what));
         let Some(header) = PageHeader::read(bytes) else { return damaged("it is shorter than a header".to_owned()) };
-        let capacity = place.slots() as usize * SLOT_BYTES;
-        if (header.length as usize) < HEADER_BYTES || header.length as usize > capacity {
-            return damaged(format!(
-                "its length of {} bytes does not fit its {capacity} bytes of slots",
-                header.length
-            ));
-        }
-        if header.id != id || header.birth != birth {
-            return damaged(format!("page {} of timestamp {} lies in its slots", header.id, header.birth));
+        if let Err(what) = header.check(id, birth, place.slots() * SLOT_BYTES as u64) {
+            return damaged(what);
         }
         if crc32fast::hash(bytes) != crc && !self.options.has(Bug::SkipVerification) {
             return damaged("its checksum does not match".to_owned());

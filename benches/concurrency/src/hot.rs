@@ -132,6 +132,13 @@ const FLOOR: &str = "a plain atomic load and a comparison";
 const CURRENT: &str = "hot_reader().current()";
 const OURS: &str = "hot_reader().tree().get()";
 
+/// Puts a table with one changed value in the place of the one that is there.
+fn swap_in(table: &ArcSwap<Map>, key: Key, value: Key) {
+    let mut next = Map::clone(&table.load());
+    next.insert(key, value);
+    table.store(Arc::new(next));
+}
+
 const ROWS: [Row; 10] = [
     Row {
         name: "(the loop itself)",
@@ -210,11 +217,7 @@ const ROWS: [Row; 10] = [
             round(
                 length,
                 changes,
-                |key, value| {
-                    let mut next = Map::clone(&table.load());
-                    next.insert(key, value);
-                    table.store(Arc::new(next));
-                },
+                |key, value| swap_in(&table, key, value),
                 |key| number(table.load().get(&key).map_or(&[], |value| value)),
             )
         },
@@ -227,11 +230,7 @@ const ROWS: [Row; 10] = [
             round(
                 length,
                 changes,
-                |key, value| {
-                    let mut next = Map::clone(&table.load());
-                    next.insert(key, value);
-                    table.store(Arc::new(next));
-                },
+                |key, value| swap_in(&table, key, value),
                 |key| number(cache.load().get(&key).map_or(&[], |value| value)),
             )
         },
