@@ -179,6 +179,10 @@ impl Database {
         &self.handle.shared.conflicts
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.handle.shared.store
     }
