@@ -14,6 +14,7 @@ mod buckets;
 mod charges;
 mod check;
 mod checkpoint;
+mod difference;
 mod error;
 mod frame;
 mod history;
@@ -26,6 +27,7 @@ mod meta;
 mod named;
 mod naming;
 mod open;
+mod page_map;
 mod past;
 mod pins;
 mod place;
@@ -48,6 +50,7 @@ mod turn;
 mod write_set;
 
 pub use check::{Finding, Summary};
+pub use difference::{PageDifference, PageDifferences};
 pub use error::{Error, Result};
 pub use ids::{PageId, Timestamp};
 pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};
@@ -55,6 +58,7 @@ pub use medium::{FileLogs, FileMedium, Log, Logs, Medium, MemoryMedium, SEGMENT_
 pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
 pub use named::{MAX_NAMED_SNAPSHOTS, MAX_SNAPSHOT_NAME};
 pub use naming::NamedInfo;
+pub use page_map::{PageHasher, PageMap};
 pub use pins::{ReaderId, ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
 #[doc(hidden)]
