@@ -4,6 +4,7 @@
 mod background;
 mod builder;
 mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod compact;
@@ -34,6 +35,7 @@ const _: () = {
     is_shareable::<Database>();
     is_shareable::<Snapshot>();
     is_shareable::<OwnedRange>();
+    is_shareable::<Changes>();
     is_shareable::<Error>();
     is_movable::<WriteTransaction>();
     is_movable::<ConcurrentTransaction>();
@@ -44,6 +46,7 @@ const _: () = {
 
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
+pub use changes::{Change, ChangeKind, Changes};
 pub use check::{CheckReport, Finding};
 pub use compact::{BackgroundCompaction, Compaction, Compactor, HeldBack};
 pub use database::Database;
