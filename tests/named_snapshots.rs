@@ -241,6 +241,42 @@ fn a_store_in_memory_has_names_too() {
     assert_clean(&db);
 }
 
+/// What a name needs stays where it is when the file is made shorter; once the name has gone nothing of it is in the way.
+#[test]
+fn compacting_minds_names() {
+    let medium = GateMedium::default();
+    let db = builder().open_medium(Box::new(medium.clone()), true).unwrap();
+    let mut map = Map::new();
+    put(&db, &mut map, (0..20_000).map(|key| (key, Some(key))));
+    db.snapshot_named("full").unwrap();
+    let full = map.clone();
+    put(&db, &mut map, (0..20_000).filter(|key| key % 10 != 0).map(|key| (key, None)));
+    db.snapshot_named("thin").unwrap();
+    let held = db.compact().unwrap().held;
+    assert!(held.iter().any(|held| held.label.as_deref() == Some("full") && held.bytes > 500_000), "{held:?}");
+    assert_shows(&db.open_snapshot("full").unwrap(), &full);
+    assert_shows(&db.open_snapshot("thin").unwrap(), &map);
+    assert_clean(&db);
+    let before = medium.to_bytes().len();
+    db.drop_snapshot("full").unwrap();
+    db.replace_snapshot("thin").unwrap();
+    db.drop_snapshot("thin").unwrap();
+    db.snapshot_named("thin again").unwrap();
+    db.compact().unwrap();
+    db.drop_snapshot("thin again").unwrap();
+    db.compact().unwrap();
+    assert_clean(&db);
+    let after = medium.to_bytes().len();
+    assert!(after < before / 4, "{before} bytes, then {after}");
+    // With only a list in the way, that is moved.
+    db.snapshot_named("now").unwrap();
+    db.compact().unwrap();
+    let longest = after + (64 << 10);
+    assert!(medium.to_bytes().len() <= longest, "{} bytes", medium.to_bytes().len());
+    assert_shows(&db.open_snapshot("now").unwrap(), &map);
+    assert_clean(&db);
+}
+
 #[test]
 fn replacing_keeps_one() {
     let medium = GateMedium::default();

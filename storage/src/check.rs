@@ -121,6 +121,9 @@ impl Store {
         }
         checker.table_pages();
         checker.named(&reclaimer);
+        for run in self.reserved.lock().clone() {
+            checker.claim(run, || "a copy that a compaction is making".to_owned());
+        }
         checker.slots();
         let in_use = self.frames.in_use();
         if checker.frame_bytes != in_use {

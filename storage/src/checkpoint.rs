@@ -105,10 +105,11 @@ impl Store {
             return Ok(checkpoint.at);
         }
         let update = checkpoint.write_all()?;
+        let list = checkpoint.move_list()?;
         if !self.options.has(Bug::SkipDataSync) {
             self.sync()?;
         }
-        checkpoint.make_durable(Some(update), None)?;
+        checkpoint.make_durable(Some(update), list)?;
         let at = checkpoint.finish(started);
         self.cut_tail(CUT_SLOTS);
         Ok(at)
@@ -339,6 +340,14 @@ impl Checkpoint {
         self.write_table()
     }
 
+    /// Writes the list of named snapshots anew if it lies where a compaction wants nothing to lie.
+    fn move_list(&mut self) -> Result<Option<NewList>> {
+        let from = self.store.table_pages_from.load(Ordering::Relaxed);
+        let is_there = self.store.meta.lock().list.is_some_and(|list| list.run.start >= from);
+        let list = is_there.then(|| self.store.named.lock().clone());
+        list.map(|list| self.write_list(list)).transpose()
+    }
+
     /// Writes a list of named snapshots to slots of its own.
     pub(crate) fn write_list(&mut self, list: Vec<Named>) -> Result<NewList> {
         if list.is_empty() {
@@ -440,15 +449,19 @@ impl Checkpoint {
         self.changes.sort_unstable_by_key(|change| change.id);
         let mut changes = std::mem::take(&mut self.changes).into_iter().peekable();
         let known = store.durable.read().level_len(0);
+        let from = store.table_pages_from.load(Ordering::Relaxed);
+        let mut moving = store.durable.read().pages_from(0, from).into_iter().peekable();
         let mut new = known..update.size(0);
         loop {
             let changed = changes.peek().map(|change| PageTable::stretch_of(change.id));
-            // In order: known stretches that changed, then every new one.
+            let changed = changed.into_iter().chain(moving.peek().copied()).min();
+            // In order: known stretches that changed or move, then every new one.
             let stretch = match (changed, new.start) {
                 (Some(changed), first_new) if changed < first_new || new.is_empty() => changed,
                 (_, first_new) if !new.is_empty() => first_new,
                 _ => break,
             };
+            moving.next_if_eq(&stretch);
             if new.contains(&stretch) {
                 new.start = stretch + 1;
             }
@@ -464,7 +477,11 @@ impl Checkpoint {
             update.set(0, stretch, table_ref);
         }
         for level in 1..update.levels() {
-            for parent in update.parents_to_write(level, store.durable.read().level_len(level)) {
+            let (known, moving) = {
+                let table = store.durable.read();
+                (table.level_len(level), table.pages_from(level, from))
+            };
+            for parent in update.parents_to_write(level, known, moving) {
                 let children = update.children(&store.durable.read(), level, parent);
                 let newest = children.iter().map(|child| child.newest).max().unwrap_or_default();
                 let mut page = TablePage::new(level as u32, parent as u32, self.target);

@@ -176,6 +176,12 @@ impl Store {
         Ok(at)
     }
 
+    /// The timestamp of the newest named snapshot.
+    #[must_use]
+    pub fn newest_named(&self) -> Option<Timestamp> {
+        self.named.lock().last().map(|named| named.at)
+    }
+
     /// A pin at the timestamp of a named snapshot. The name may be dropped meanwhile.
     ///
     /// # Errors
