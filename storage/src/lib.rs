@@ -62,5 +62,6 @@ pub use read::Pin;
 pub use reclaim::Progress;
 pub use stats::{Held, Stats};
 pub use store::{Options, Store};
+pub use sync::stand_back;
 pub use turn::Patience;
 pub use write_set::{BodyMut, Savepoint, WriteSet};
