@@ -71,6 +71,7 @@ mod real {
         fence(Ordering::SeqCst);
     }
 
+    /// Under a schedule nobody stands back.
     pub fn stand_back() {}
 
     pub(crate) fn coarse_ms() -> u64 {
