@@ -150,8 +150,9 @@ impl Pin {
         self.store.registry.label(self.slot, label.into());
     }
 
+    /// Where the version of a page at this pin is, verified.
     #[inline(always)]
-    fn place(&self, id: PageId) -> Result<Place> {
+    pub(crate) fn place(&self, id: PageId) -> Result<Place> {
         if let Some(entry) = self.store.table.entry(id) {
             let (place, birth) = entry.load();
             if birth <= self.at && place.is_direct() {
@@ -172,6 +173,13 @@ impl Pin {
         // loaded before it, see `Entry`), or the history had it. The pin retains it (law 2): it is not freed, reused or changed while
         // we are registered, which is at least as long as the borrow of `self`. It was verified, so its run lies in the medium.
         Ok(unsafe { place.body() })
+    }
+
+    /// All bytes of a page at this pin, the header included.
+    pub(crate) fn version(&self, id: PageId) -> Result<&[u8]> {
+        let place = self.place(id)?;
+        // SAFETY: as in `page`.
+        Ok(unsafe { place.bytes() })
     }
 
     /// A part of the body of a page, as an owner that keeps this pin alive. `None` when the range lies outside of the body.

@@ -4,6 +4,7 @@
 mod background;
 mod builder;
 mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod database;
@@ -33,6 +34,7 @@ const _: () = {
     is_shareable::<Database>();
     is_shareable::<Snapshot>();
     is_shareable::<OwnedRange>();
+    is_shareable::<Changes>();
     is_shareable::<Error>();
     is_movable::<WriteTransaction>();
     is_movable::<ConcurrentTransaction>();
@@ -41,6 +43,7 @@ const _: () = {
 
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
+pub use changes::{Change, ChangeKind, Changes};
 pub use check::{CheckReport, Finding};
 pub use database::Database;
 pub use durability::Durability;
