@@ -43,7 +43,7 @@ fn turn(db: &Database) -> f64 {
 fn snapshots(db: &Database, count: u64) -> Vec<Snapshot> {
     let take = |number: u64| {
         commit(db, number);
-        db.snapshot().expect("a snapshot").labelled(format!("reader {number}"))
+        db.snapshot().expect("a snapshot").labelled(&format!("reader {number}"))
     };
     (0..count).map(take).collect()
 }
