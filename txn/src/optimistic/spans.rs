@@ -30,6 +30,7 @@ impl SpanSet {
             }
             touches
         });
+        self.0.shrink_to_fit();
     }
 
     pub fn len(&self) -> usize {
