@@ -1,6 +1,7 @@
 //! The commands that look into a store: a module for each, with its arguments, its report, and how the report is printed.
 
 pub mod check;
+pub mod compact;
 pub mod copy;
 pub mod diff;
 pub mod dump;
