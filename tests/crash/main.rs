@@ -108,7 +108,7 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
 #[test]
 fn a_crash_while_the_file_becomes_shorter_loses_nothing() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").map_or(6_000, |images| images / 8);
+    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").map_or(12_000, |images| images / 8);
     let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
     let (tally, started) = (Tally::default(), Instant::now());
     in_parallel(
