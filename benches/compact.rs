@@ -98,14 +98,14 @@ fn main() {
     }
     println!("\n| beside a compaction of 1 in 2 | before, per second | while it runs | ratio | its seconds |");
     println!("|---|--:|--:|--:|--:|");
-    let writer = |db: &Database, turn: u64| {
+    let writer = |db: &Database, turn: u64| -> u64 {
         let mut txn = db.begin_write().expect("the turn");
         let key = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) % entries;
         txn.tree("entries").expect("the tree").insert(key.to_be_bytes(), [turn as u8; 100]).expect("an insert");
         txn.commit().expect("a commit");
         1
     };
-    let reader = |db: &Database, turn: u64| {
+    let reader = |db: &Database, turn: u64| -> u64 {
         let snapshot = db.snapshot().expect("a snapshot");
         let tree = snapshot.tree("entries").expect("the tree");
         for get in 0..100u64 {

@@ -367,6 +367,40 @@ fn what_is_compacted_has_not_changed() {
 }
 
 #[test]
+fn a_large_value_gets_a_place_that_is_made_for_it() {
+    // Large values of which every other goes, and small ones in between, so that each hole is a little too small for the next large one.
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    let entries = Arc::make_mut(state.entry("mixed".to_owned()).or_default());
+    for number in 0..48u64 {
+        let mut txn = db.begin_write().unwrap();
+        let mut tree = txn.tree("mixed").unwrap();
+        for (key, len) in
+            [(format!("small {number:04}"), 1900), (format!("value {number:04}"), 600_000 + 4096 * number)]
+        {
+            let value = pattern(number, len as usize);
+            tree.insert(&key, &value).unwrap();
+            entries.insert(key.into_bytes(), value);
+        }
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+    }
+    let mut txn = db.begin_write().unwrap();
+    for number in (0..48u64).filter(|number| number % 2 == 0) {
+        let key = format!("value {number:04}");
+        txn.tree("mixed").unwrap().remove(&key).unwrap();
+        entries.remove(key.as_bytes());
+    }
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    let done = compact_watched(&db, &home.path);
+    println!("{done:?}");
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
 fn in_the_background_within_a_budget() {
     let home = Home::new();
     let (db, mut state) = (home.open(), State::new());
