@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod background;
+mod backup;
 mod builder;
 mod catalog;
 mod check;
@@ -39,6 +40,10 @@ const _: () = {
     is_movable::<HotReader>();
 };
 
+pub use backup::{
+    Backup, Origin, Received, Receiver, ResumePosition, STREAM_HEAD_BYTES, Shipped, StoreId, StreamContents,
+    StreamError, StreamHead, StreamProgress, TreeContents, stream_head, verify_stream,
+};
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
 pub use check::{CheckReport, Finding};
