@@ -52,7 +52,7 @@ impl Stand {
         Stand { path: Path::new(), leaf: PageId::NONE, low: 0, high: 0, beyond: PageId::NONE, edge: false };
 }
 
-fn own(bound: Bound<&[u8]>) -> Bound<Key<'static>> {
+pub(crate) fn own(bound: Bound<&[u8]>) -> Bound<Key<'static>> {
     bound.map(|key| Key::owned(Parts::whole(key)))
 }
 
@@ -63,7 +63,7 @@ fn borrow<'k>(bound: &'k Bound<Key<'static>>) -> Bound<&'k [u8]> {
 /// Refuses a step from `left` to the leaf right of it, or the other way round, when keys do not ascend. First keys ascend strictly
 /// from leaf to leaf, so that no walk meets a leaf twice, whatever the branches of a damaged tree say.
 #[inline]
-fn check_step<'p>(left: &Node<'p>, right: &Node<'p>, entered: &Node<'p>) -> Result<(), Fault> {
+pub(crate) fn check_step<'p>(left: &Node<'p>, right: &Node<'p>, entered: &Node<'p>) -> Result<(), Fault> {
     if entered.count() == 0 {
         return Err(entered.fault("a leaf below a branch is empty"));
     }

@@ -1,7 +1,7 @@
 //! Adding and replacing entries.
 //!
-//! Promises: an entry that fits changes its leaf alone; a value of the same size is replaced in place; keys that arrive
-//! in ascending or descending order leave full leaves behind.
+//! Promises: an entry that fits changes its leaf alone, and no value changes without a new version of its leaf; a value of
+//! the same size is replaced in place; keys that arrive in ascending or descending order leave full leaves behind.
 
 use pentimento_storage::PageId;
 
@@ -77,6 +77,9 @@ impl<P: WritePages> TreeMut<'_, P> {
         {
             // What is about to be overwritten must be what the leaf says it is.
             large_value(page, self.pages.page(page)?, len)?;
+            // The leaf stays as it is, but gets a version of its own: see `difference`.
+            let (leaf, capacity) = (leaf.page, self.capacity());
+            self.pages.page_mut(leaf, capacity)?;
             return Ok((false, large_value_mut(self.pages, page, len)?));
         }
         let page = self.pages.allocate(self.root, LARGE_HEADER + len)?;

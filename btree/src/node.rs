@@ -233,6 +233,12 @@ impl<'p> Node<'p> {
         self.decode(at, cell).ok_or_else(|| self.fault("an entry ends past the end"))
     }
 
+    /// The key and the value of entry `index` of a leaf.
+    pub fn key_and_value(&self, index: usize) -> Result<(Parts<'p>, Stored<'p>), Fault> {
+        let (suffix, stored) = self.entry(index)?;
+        Ok((Parts { prefix: self.prefix, suffix }, stored))
+    }
+
     #[inline(always)]
     fn decode(&self, at: usize, cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
         let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
@@ -265,6 +271,14 @@ impl<'p> Node<'p> {
 }
 
 impl Stored<'_> {
+    /// The length of the value.
+    pub fn value_len(&self) -> usize {
+        match self {
+            Stored::Inline(bytes, _) => bytes.len(),
+            Stored::Large(_, len) => *len,
+        }
+    }
+
     /// The bytes that this takes in its cell.
     pub fn cell_len(&self) -> usize {
         match self {

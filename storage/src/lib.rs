@@ -14,6 +14,7 @@ mod buckets;
 mod charges;
 mod check;
 mod checkpoint;
+mod difference;
 mod error;
 mod frame;
 mod history;
@@ -44,6 +45,7 @@ mod turn;
 mod write_set;
 
 pub use check::{Finding, Summary};
+pub use difference::{PageDifference, PageDifferences};
 pub use error::{Error, Result};
 pub use ids::{PageId, Timestamp};
 pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};

@@ -10,7 +10,7 @@ use crate::place::{MAX_REGISTER, Place};
 use crate::slots::Slots;
 use crate::store::{MetaState, Options, Store};
 use crate::sync::Arc;
-use crate::table::ENTRIES_PER_TABLE_PAGE;
+use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
 use crate::table_page::{DiskEntry, DurableTable, TableRef};
 use crate::{Error, PageId, Result, Timestamp};
 use std::path::Path;
@@ -109,6 +109,11 @@ impl Store {
     fn fill_table(&self, pages: u32, found: &[(PageId, DiskEntry)]) -> Result<()> {
         let mut ids = self.ids.lock();
         ids.next = pages;
+        for stretch in found.chunk_by(|(one, _), (two, _)| PageTable::stretch_of(*one) == PageTable::stretch_of(*two)) {
+            if let Some(newest) = stretch.iter().filter_map(|(_, entry)| entry.changed_at()).max() {
+                self.table.stamp(stretch[0].0, newest);
+            }
+        }
         for &(id, entry) in found {
             match entry {
                 DiskEntry::NeverUsed => ids.free.push(id),
@@ -133,11 +138,7 @@ impl Store {
 
 /// Whether an entry of the table of checkpoint `at` is possible in a file of `len` bytes.
 pub(crate) fn check_entry(id: PageId, entry: DiskEntry, at: Timestamp, len: u64, path: &Path) -> Result<()> {
-    let (DiskEntry::Dead { since: birth } | DiskEntry::Version { birth, .. } | DiskEntry::Register { birth, .. }) =
-        entry
-    else {
-        return Ok(());
-    };
+    let Some(birth) = entry.changed_at() else { return Ok(()) };
     let damaged = |slot, what: &str| Err(Error::damaged_page(id, slot, what));
     if birth > at {
         return damaged(None, "its table entry is younger than the checkpoint");

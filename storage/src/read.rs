@@ -174,6 +174,13 @@ impl Pin {
         Ok(unsafe { place.body() })
     }
 
+    /// All bytes of a page at this pin, the header included.
+    pub(crate) fn version(&self, id: PageId) -> Result<&[u8]> {
+        let place = self.place(id)?;
+        // SAFETY: as in `page`.
+        Ok(unsafe { place.bytes() })
+    }
+
     /// A part of the body of a page, as an owner that keeps this pin alive. `None` when the range lies outside of the body.
     ///
     /// # Errors

@@ -7,7 +7,8 @@
 //!    the new place with the old birth; see "Reading" in the design.)
 //! 3. The checkpointer moves a place from a frame to slots by compare-and-swap, and readers clear the unverified tag in the same way;
 //!    neither changes which version it is.
-//! 4. Each stretch of entries that shares a table page on disk carries the newest timestamp that changed it: a maximum, never cleared.
+//! 4. Each stretch of entries that shares a table page on disk carries the newest timestamp that changed it: a maximum, never cleared. Opening a store
+//!    sets it to the newest birth or death that the table on disk has for the stretch.
 
 use crate::buckets::Buckets;
 use crate::place::Place;

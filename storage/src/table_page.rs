@@ -39,6 +39,16 @@ impl DiskEntry {
         }
     }
 
+    /// The birth, or the death.
+    pub fn changed_at(self) -> Option<Timestamp> {
+        match self {
+            DiskEntry::NeverUsed => None,
+            DiskEntry::Dead { since: at }
+            | DiskEntry::Version { birth: at, .. }
+            | DiskEntry::Register { birth: at, .. } => Some(at),
+        }
+    }
+
     pub fn decode(bytes: &[u8]) -> Option<DiskEntry> {
         let (word, at, crc) = (get_u64(bytes, 0), Timestamp(get_u64(bytes, 8)), get_u32(bytes, 16));
         Some(match get_u32(bytes, 20) {

@@ -5,6 +5,7 @@ mod background;
 mod backup;
 mod builder;
 mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod database;
@@ -34,6 +35,7 @@ const _: () = {
     is_shareable::<Database>();
     is_shareable::<Snapshot>();
     is_shareable::<OwnedRange>();
+    is_shareable::<Changes>();
     is_shareable::<Error>();
     is_movable::<WriteTransaction>();
     is_movable::<ConcurrentTransaction>();
@@ -46,6 +48,7 @@ pub use backup::{
 };
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
+pub use changes::{Change, ChangeKind, Changes};
 pub use check::{CheckReport, Finding};
 pub use database::Database;
 pub use durability::Durability;

@@ -76,6 +76,10 @@ impl Snapshot {
         Ok(catalog::list(self)?.into_iter().map(|(name, _)| name).collect())
     }
 
+    pub(crate) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
     pub(crate) fn register(&self, id: PageId) -> Result<u64> {
         Ok(self.pin.register(id)?)
     }

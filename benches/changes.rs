@@ -1,0 +1,83 @@
+//! What finding changes costs: `cargo bench --bench changes`.
+//!
+//! 100 changes in 10^6 entries: pages touched and time, and the same by comparing both snapshots entry by entry. Then the same for more changes, and for
+//! a store of 10^5. The changes are at random places; times are the median of 9. `PENTIMENTO_ENTRIES` sets the size of the larger store.
+
+use pentimento::{Database, Snapshot};
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 9;
+
+fn store(dir: &tempfile::TempDir, entries: u64) -> Database {
+    let db = Database::open(dir.path().join(format!("{entries}.pent"))).expect("a store");
+    let mut txn = db.begin_write().expect("the turn");
+    let load = (0..entries).map(|number| (number.to_be_bytes(), [number as u8; 100]));
+    txn.tree("entries").expect("the tree").bulk_load(load).expect("a load");
+    txn.commit().expect("a commit");
+    db
+}
+
+fn change(db: &Database, entries: u64, count: u64, seed: u64) {
+    let mut txn = db.begin_write().expect("the turn");
+    let mut tree = txn.tree("entries").expect("the tree");
+    for number in 0..count {
+        let key = (seed * count + number).wrapping_mul(0x9E37_79B9_7F4A_7C15) % entries;
+        tree.insert(key.to_be_bytes(), [seed as u8 ^ 0xAA; 90]).expect("an insert");
+    }
+    txn.commit().expect("a commit");
+}
+
+/// Merges all entries of both, and counts what differs.
+fn compare_everything(older: &Snapshot, newer: &Snapshot) -> usize {
+    let walk = |snapshot: &Snapshot| snapshot.tree("entries").expect("the tree").range_owned(..);
+    let (mut old, mut new) = (walk(older).map(|e| e.expect("an entry")), walk(newer).map(|e| e.expect("an entry")));
+    let (mut one, mut other, mut differing) = (old.next(), new.next(), 0);
+    while let (Some(left), Some(right)) = (&one, &other) {
+        let order = left.0.cmp(&right.0);
+        differing += usize::from(order.is_ne() || left.1 != right.1);
+        if order.is_le() {
+            one = old.next();
+        }
+        if order.is_ge() {
+            other = new.next();
+        }
+    }
+    differing + usize::from(one.is_some()) + old.count() + usize::from(other.is_some()) + new.count()
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn main() {
+    let large = std::env::var("PENTIMENTO_ENTRIES").ok().and_then(|entries| entries.parse().ok()).unwrap_or(1_000_000);
+    let dir = tempfile::tempdir().expect("a folder");
+    println!("| entries | changes | pages touched | changes_since | everything compared | ratio |");
+    println!("|--:|--:|--:|--:|--:|--:|");
+    for (entries, counts) in [(large / 10, &[100][..]), (large, &[1, 100, 10_000])] {
+        let db = store(&dir, entries);
+        for &count in counts {
+            let (mut times, mut pages, mut found) = (Vec::new(), 0, 0);
+            let (mut older, mut newer) = (db.snapshot().expect("a snapshot"), db.snapshot().expect("a snapshot"));
+            for round in 0..ROUNDS {
+                older = db.snapshot().expect("a snapshot");
+                change(&db, entries, count, round as u64 + count);
+                newer = db.snapshot().expect("a snapshot");
+                let started = Instant::now();
+                let mut changes = newer.changes_since(&older).expect("the changes");
+                found = changes.by_ref().inspect(|change| assert!(change.is_ok())).count();
+                times.push(started.elapsed());
+                pages = changes.pages_touched();
+            }
+            let everything = (0..3).map(|_| {
+                let started = Instant::now();
+                assert_eq!(compare_everything(&older, &newer), found, "both ways find the same");
+                started.elapsed()
+            });
+            let (everything, ours) = (median(everything.collect()), median(times));
+            let ratio = everything / ours;
+            println!("| {entries} | {found} | {pages} | {ours:.3} ms | {everything:.0} ms | {ratio:.0} |");
+        }
+    }
+}
