@@ -14,7 +14,6 @@
 //! A checkpoint that fails before the meta is written gives its slots back and changes nothing. A failed sync, or a failure from the meta on,
 //! leaves it unknown what is on the disk: the store is poisoned.
 
-use crate::history::PageMap;
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::meta::{META_OFFSETS, Meta};
 use crate::pins::ReaderKind;
@@ -30,7 +29,7 @@ use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
 use crate::table_update::TableUpdate;
 use crate::turn::Patience;
 use crate::write_set::{Private, State, WriteSet};
-use crate::{Error, PageId, Result, Timestamp};
+use crate::{Error, PageId, PageMap, Result, Timestamp};
 use std::time::Instant;
 
 /// Shorter free stretches than this keep their blocks, and of the others all but the longest: each call may cost half a millisecond.

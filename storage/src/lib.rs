@@ -25,6 +25,7 @@ mod layout;
 mod medium;
 mod meta;
 mod open;
+mod page_map;
 mod pins;
 mod place;
 mod planted;
@@ -51,6 +52,7 @@ pub use ids::{PageId, Timestamp};
 pub use layout::{DEFAULT_PAGE_SIZE, HEADER_BYTES, MAX_PAGE_SIZE, MAX_VERSION_BYTES, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 pub use medium::{FileLogs, FileMedium, Log, Logs, Medium, MemoryMedium, SEGMENT_BYTES};
 pub use meta::{FORMAT_VERSION, MAGIC, USER_BYTES};
+pub use page_map::{PageHasher, PageMap};
 pub use pins::{ReaderId, ReaderInfo, ReaderKind};
 pub use place::MAX_REGISTER;
 #[doc(hidden)]

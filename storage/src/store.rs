@@ -291,6 +291,18 @@ impl Store {
         Ok(slots.allocate(count).expect("the file was extended for this run"))
     }
 
+    /// Whether memory for versions had better be prepared: see [`prepare_frames`](Store::prepare_frames).
+    #[must_use]
+    #[inline]
+    pub fn wants_frames(&self) -> bool {
+        self.frames.wants_more()
+    }
+
+    /// Has memory for versions ready before writers need it, which costs them more than what they do with it. For a thread that has time.
+    pub fn prepare_frames(&self) {
+        self.frames.prepare();
+    }
+
     /// Whether a checkpoint should start.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {

@@ -131,6 +131,9 @@ impl Shared {
 
     fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
         let Some(journal) = self.journal.get() else { return Ok(()) };
+        if self.store.wants_frames() {
+            self.background.prepare_frames();
+        }
         match durability {
             Durability::Sync => journal.make_durable(at).map_err(unknown(at))?,
             Durability::Interval(interval) => self.background.sync_within(interval),
