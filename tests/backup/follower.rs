@@ -24,7 +24,8 @@ fn readers_see_the_state_before_or_the_state_after() {
     let (done, looks) = (AtomicBool::new(false), AtomicU64::new(0));
     stamp(&source, 0);
     let mut stream = Vec::new();
-    source.backup(&mut stream).unwrap();
+    let mut base = source.snapshot().unwrap();
+    source.backup_of(&base).write_to(&mut stream).unwrap();
     copy.receive(stream.as_slice()).unwrap();
     let old = copy.snapshot().unwrap();
 
@@ -50,9 +51,11 @@ fn readers_see_the_state_before_or_the_state_after() {
         for round in 1..=10 {
             stamp(&source, round);
             stream.clear();
-            source.backup(&mut stream).unwrap();
+            let snapshot = source.snapshot().unwrap();
+            source.backup_of(&snapshot).since(&base).write_to(&mut stream).unwrap();
+            base = snapshot;
             let before = looks.load(Ordering::Relaxed);
-            copy.receiver().unwrap().replace_everything(true).receive(stream.as_slice()).unwrap();
+            copy.receive(stream.as_slice()).unwrap();
             while looks.load(Ordering::Relaxed) < before + 2 {
                 thread::yield_now();
             }

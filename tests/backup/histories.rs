@@ -38,6 +38,65 @@ fn a_whole_backup_is_the_source_at_its_moment() {
     }
 }
 
+/// Whole, then increment after increment, in order: at each point the copy is the source as it was.
+#[test]
+fn increments_in_order_follow_the_source() {
+    for seed in 0..cases(12) {
+        let mut source = Source::new(100 + seed);
+        source.work(4);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copy.pent");
+        // Small segments, so that some increments are too large for a record.
+        let open = || Database::builder().page_size(4096).journal_segment(64 << 10).open(&path).unwrap();
+        let mut copy = open();
+        let mut base = source.db.snapshot().unwrap();
+        copy.receive(source.whole(&base).as_slice()).unwrap();
+        for round in 0..10 {
+            let commits = source.random.within(0, 5);
+            source.work(commits);
+            source.db.maintain().unwrap();
+            let snapshot = source.db.snapshot().unwrap();
+            let stream = source.increment(&base, &snapshot);
+            assert_eq!(stream, source.increment(&base, &snapshot), "the same pair gives the same bytes");
+            let contents = verify_stream(stream.as_slice()).unwrap();
+            assert_eq!((contents.base, contents.timestamp), (Some(base.timestamp()), snapshot.timestamp()));
+            if snapshot.timestamp() > base.timestamp() {
+                copy.receive(stream.as_slice()).unwrap();
+            }
+            source.assert_copy(&copy, snapshot.timestamp());
+            if round % 3 == seed % 3 {
+                copy.close().unwrap();
+                copy = open();
+                source.assert_copy(&copy, snapshot.timestamp());
+            }
+            base = snapshot;
+        }
+    }
+}
+
+/// A copy can be a source, too.
+#[test]
+fn a_copy_of_a_copy() {
+    let mut source = Source::new(5);
+    source.work(4);
+    let (first, second) = (Database::in_memory().unwrap(), Database::in_memory().unwrap());
+    let base = source.db.snapshot().unwrap();
+    first.receive(source.whole(&base).as_slice()).unwrap();
+    let first_base = first.snapshot().unwrap();
+    let mut stream = Vec::new();
+    first.backup_of(&first_base).write_to(&mut stream).unwrap();
+    second.receive(stream.as_slice()).unwrap();
+    source.work(3);
+    let snapshot = source.db.snapshot().unwrap();
+    first.receive(source.increment(&base, &snapshot).as_slice()).unwrap();
+    stream.clear();
+    first.backup_of(&first.snapshot().unwrap()).since(&first_base).write_to(&mut stream).unwrap();
+    second.receive(stream.as_slice()).unwrap();
+    crate::model::shows(&second.snapshot().unwrap(), source.model.state_at(snapshot.timestamp().0)).unwrap();
+    let origin = second.snapshot().unwrap().origin().unwrap().unwrap();
+    assert_eq!((origin.source, origin.timestamp), (first.id(), first.timestamp()));
+}
+
 #[test]
 fn a_store_without_trees_can_be_shipped() {
     let source = Source::new(1);

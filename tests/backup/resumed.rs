@@ -2,7 +2,7 @@
 
 use crate::damaged::boundaries;
 use crate::source::{CHUNK, Source};
-use pentimento::{Database, Error, ResumePosition, StreamError};
+use pentimento::{Database, Error, ResumePosition, StreamError, verify_stream};
 use std::fs;
 
 #[test]
@@ -12,17 +12,49 @@ fn every_chunk_is_a_place_to_go_on_from() {
     let snapshot = source.db.snapshot().unwrap();
     source.work(2);
     let stream = source.whole(&snapshot);
-    for cut in boundaries(&stream).into_iter().skip(1) {
-        let copy = Database::in_memory().unwrap();
+    let copy = || Database::in_memory().unwrap();
+    resume_everywhere(&source, &stream, &copy, |position| source.db.backup_of(&snapshot).resume_at(position));
+}
+
+#[test]
+fn of_an_increment_too() {
+    for seed in 0..crate::common::cases(4) {
+        let mut source = Source::new(310 + seed);
+        source.work(5);
+        let base = source.db.snapshot().unwrap();
+        source.work(3);
+        let snapshot = source.db.snapshot().unwrap();
+        source.work(1);
+        let (whole, stream) = (source.whole(&base), source.increment(&base, &snapshot));
+        let copy = || {
+            let copy = Database::in_memory().unwrap();
+            copy.receive(whole.as_slice()).unwrap();
+            copy
+        };
+        resume_everywhere(&source, &stream, &copy, |position| {
+            source.db.backup_of(&snapshot).since(&base).resume_at(position)
+        });
+    }
+}
+
+fn resume_everywhere<'b>(
+    source: &'b Source,
+    stream: &[u8],
+    copy: &dyn Fn() -> Database,
+    backup: impl Fn(ResumePosition) -> pentimento::Backup<'b>,
+) {
+    let at = verify_stream(stream).unwrap().timestamp;
+    for cut in boundaries(stream).into_iter().skip(1) {
+        let copy = copy();
         let mut receiver = copy.receiver().unwrap();
         receiver.receive(&stream[..cut + 10]).unwrap_err();
         // It can travel as a word.
         let position: ResumePosition = receiver.position().unwrap().to_string().parse().unwrap();
         let mut rest = Vec::new();
-        source.db.backup_of(&snapshot).resume_at(position).write_to(&mut rest).unwrap();
+        backup(position).write_to(&mut rest).unwrap();
         assert_eq!(rest[80..], stream[cut..], "what follows is what would have followed");
         receiver.receive(rest.as_slice()).unwrap();
-        source.assert_copy(&copy, snapshot.timestamp());
+        source.assert_copy(&copy, at);
     }
 }
 

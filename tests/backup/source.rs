@@ -1,6 +1,6 @@
 //! A source with a random history, and what it held at each moment.
 
-use crate::changes::change;
+use crate::changes::{change, grow_or_fell};
 use crate::model::{Model, State, shows};
 use crate::simulated::Random;
 use pentimento::{Database, Durability, Snapshot, Timestamp};
@@ -29,6 +29,9 @@ impl Source {
             for _ in 0..self.random.within(1, 60) {
                 change(&mut txn, &mut self.now, &mut self.random).unwrap();
             }
+            if self.random.one_in(12) {
+                grow_or_fell(&mut txn, &mut self.now, &mut self.random).unwrap();
+            }
             let at = txn.commit().unwrap();
             self.model.expect(at.0, Arc::new(self.now.clone()), false);
         }
@@ -37,6 +40,12 @@ impl Source {
     pub fn whole(&self, snapshot: &Snapshot) -> Vec<u8> {
         let mut stream = Vec::new();
         self.db.backup_of(snapshot).chunk_bytes(CHUNK).write_to(&mut stream).unwrap();
+        stream
+    }
+
+    pub fn increment(&self, base: &Snapshot, snapshot: &Snapshot) -> Vec<u8> {
+        let mut stream = Vec::new();
+        self.db.backup_of(snapshot).since(base).chunk_bytes(CHUNK).write_to(&mut stream).unwrap();
         stream
     }
 

@@ -115,12 +115,6 @@ pub enum StreamError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The base is of another store, or newer than the snapshot.
-    #[error("the base of the backup {why}")]
-    InvalidBase {
-        /// What is wrong with it.
-        why: &'static str,
-    },
     /// Somebody is receiving into this store.
     #[error("somebody is receiving into this store already; wait for the other receiver")]
     Receiving,

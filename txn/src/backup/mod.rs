@@ -27,6 +27,7 @@
 mod apply;
 mod error;
 mod format;
+mod increment;
 mod ops;
 mod origin;
 mod packer;

@@ -61,6 +61,14 @@ impl<'p, W: Write> Packer<'p, W> {
         Ok(())
     }
 
+    pub fn drop_tree(&mut self, name: &str) -> Result<(), StreamError> {
+        self.push(&Op::DropTree(name))
+    }
+
+    pub fn remove(&mut self, key: &[u8]) -> Result<(), StreamError> {
+        self.push_in_tree(&Op::Remove(key))
+    }
+
     /// An entry, from `offset` of its value on.
     pub fn put(&mut self, key: &[u8], value: &[u8], offset: u64) -> Result<(), StreamError> {
         let target = self.identity.chunk_bytes as usize;

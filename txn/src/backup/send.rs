@@ -1,10 +1,10 @@
 //! Making a stream of a snapshot, or of what changed between two.
 
-use super::StreamError;
 use super::format::{CHUNK_BYTES, Identity, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES};
 use super::packer::Packer;
 use super::position::ResumePosition;
 use super::walk::Place;
+use super::{StreamError, increment};
 use crate::{Database, Error, Result, Snapshot, Timestamp};
 use std::fmt;
 use std::io::Write;
@@ -93,6 +93,32 @@ impl Database {
 }
 
 impl<'b> Backup<'b> {
+    /// Only what changed since `base`, an older snapshot of the same store: an increment, for a receiver that holds the base. It costs what changed, not what there is
+    /// ([`Snapshot::changes_since`]).
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let (db, copy) = (pentimento::Database::in_memory()?, pentimento::Database::in_memory()?);
+    /// # let put = |key: &str| { let mut txn = db.begin_write()?; txn.tree("t")?.insert(key, "value")?; txn.commit() };
+    /// put("a")?;
+    /// let monday = db.snapshot()?;
+    /// put("b")?;
+    /// let tuesday = db.snapshot()?;
+    /// let (mut whole, mut increment) = (Vec::new(), Vec::new());
+    /// db.backup_of(&monday).write_to(&mut whole)?;
+    /// db.backup_of(&tuesday).since(&monday).write_to(&mut increment)?;
+    ///
+    /// assert!(copy.receive(increment.as_slice()).is_err()); // it does not hold the base
+    /// copy.receive(whole.as_slice())?;
+    /// copy.receive(increment.as_slice())?;
+    /// assert_eq!(copy.snapshot()?.tree("t")?.len()?, 2);
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn since(mut self, base: &'b Snapshot) -> Backup<'b> {
+        self.base = Some(base);
+        self
+    }
+
     /// Goes on where a receiver of the same backup stopped, as [`Receiver::position`](super::Receiver::position) told. What was sent already is not read again.
     pub fn resume_at(mut self, position: ResumePosition) -> Backup<'b> {
         self.from = Some(position);
@@ -115,10 +141,11 @@ impl<'b> Backup<'b> {
     /// gives the same bytes each time.
     ///
     /// # Errors
-    /// [`StreamError::Io`] when the writer fails, [`StreamError::InvalidPosition`], [`StreamError::InvalidBase`] (as [`Error::Stream`]); when a page is
-    /// damaged; [`Error::Poisoned`] when a relaxed commit that the snapshot shows cannot be made durable any more.
+    /// [`StreamError::Io`] when the writer fails, [`StreamError::InvalidPosition`] (as [`Error::Stream`]); [`Error::NotOlder`] and
+    /// [`Error::OtherStore`], when the base is none of this snapshot; when a page is damaged; [`Error::Poisoned`] when a relaxed commit that the snapshot shows cannot be made durable any more.
     pub fn write_to(mut self, writer: impl Write) -> Result<Shipped> {
         let identity = self.identity()?;
+        self.check_snapshots()?;
         let from = self.from.take();
         if let Some(from) = &from {
             self.check_position(from, &identity)?;
@@ -129,7 +156,10 @@ impl<'b> Backup<'b> {
         let mut progress = self.progress.take();
         let progress = progress.as_mut().map(|progress| &mut **progress as &mut dyn FnMut(&StreamProgress));
         let mut packer = Packer::new(writer, identity, from.as_ref(), progress)?;
-        self.send_all(&mut packer)?;
+        match self.base {
+            Some(base) => increment::send(&mut packer, self.snapshot, base)?,
+            None => self.send_all(&mut packer)?,
+        }
         Ok(packer.finish()?)
     }
 
@@ -144,6 +174,18 @@ impl<'b> Backup<'b> {
             base: self.base.map(Snapshot::timestamp),
             page_size: self.db.store().options().page_size as u32,
         })
+    }
+
+    /// The stream names the store and the moments: they must be those that it is made of.
+    fn check_snapshots(&self) -> Result<()> {
+        let now = self.db.snapshot()?;
+        for snapshot in std::iter::once(self.snapshot).chain(self.base) {
+            if !now.pin().is_of_same_store(snapshot.pin()) {
+                return Err(Error::OtherStore);
+            }
+        }
+        let (asked, base) = (self.snapshot.timestamp(), self.base.map(Snapshot::timestamp));
+        base.filter(|base| *base > asked).map_or(Ok(()), |other| Err(Error::NotOlder { asked, other }))
     }
 
     fn check_position(&self, from: &ResumePosition, identity: &Identity) -> Result<(), StreamError> {
