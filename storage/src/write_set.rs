@@ -263,7 +263,7 @@ impl WriteSet {
     }
 
     /// Gives a page a new state, and keeps the old one if a savepoint may need it.
-    fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
+    pub(crate) fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
         let private = Private { state, owner, fresh, epoch: self.epoch };
         let old = self.pages.insert(id, private);
         self.keep_or_drop(id, old);

@@ -40,13 +40,15 @@ pub(crate) struct Shared {
     pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// One compaction at a time.
+    pub is_compacting: AtomicBool,
     /// Who wants to know of old readers.
     pub look_out: Option<LookOut>,
 }
 
 impl Shared {
     /// Waits until there is room in memory for another transaction: before it takes its turn, so that others can finish.
-    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
         while self.store.is_over_limit() {
             self.store.check_writable()?;
             self.store.maintain();
@@ -96,6 +98,7 @@ impl Handle {
             id,
             staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
             store,
         });
@@ -195,6 +198,10 @@ impl Database {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.handle.shared
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
