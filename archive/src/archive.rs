@@ -60,7 +60,8 @@ impl Archive {
         #[cfg(not(feature = "object-store"))]
         Err(Error::UnknownPlace {
             destination: destination.to_owned(),
-            why: "this program was built without object stores; build it with the feature `cloud`, or name a folder".to_owned(),
+            why: "this program was built without object stores; build it with the feature `cloud`, or name a folder"
+                .to_owned(),
         })
     }
 

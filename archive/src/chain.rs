@@ -74,15 +74,13 @@ pub(crate) fn expendable(points: &[Point], chains: Option<usize>, since: Option<
     let chains = chains.unwrap_or(0).max(1);
     let mut kept = BTreeSet::new();
     for (number, root) in roots.iter().enumerate() {
-        let members: Vec<&Point> =
-            std::iter::once(*root).chain(dependents(points, root.timestamp)).collect();
+        let members: Vec<&Point> = std::iter::once(*root).chain(dependents(points, root.timestamp)).collect();
         let is_young = since.is_some_and(|since| members.iter().any(|point| point.made >= since));
         if number < chains || is_young {
             kept.extend(members.iter().map(|point| (point.timestamp, point.base)));
         }
     }
-    let mut gone: Vec<&Point> =
-        points.iter().filter(|point| !kept.contains(&(point.timestamp, point.base))).collect();
+    let mut gone: Vec<&Point> = points.iter().filter(|point| !kept.contains(&(point.timestamp, point.base))).collect();
     gone.sort_by_key(|point| std::cmp::Reverse(point.timestamp));
     gone
 }
@@ -113,8 +111,13 @@ mod tests {
 
     #[test]
     fn the_way_with_the_fewest_bytes() {
-        let points =
-            [point(1, None, 100), point(2, Some(1), 5), point(3, Some(2), 5), point(3, None, 200), point(9, Some(8), 1)];
+        let points = [
+            point(1, None, 100),
+            point(2, Some(1), 5),
+            point(3, Some(2), 5),
+            point(3, None, 200),
+            point(9, Some(8), 1),
+        ];
         assert_eq!(stamps(&path_to(&points, Timestamp(3)).unwrap()), [(1, None), (2, Some(1)), (3, Some(2))]);
         assert_eq!(newest(&points), Some(Timestamp(3)));
         assert!(path_to(&points, Timestamp(9)).is_none() && !has(&points, Timestamp(9)));

@@ -45,7 +45,9 @@ pub enum Error {
         timestamp: Timestamp,
     },
     /// An increment needs its base in the archive.
-    #[error("the archive does not have timestamp {base} of store {source_id}, on which the increment is based; back up the whole")]
+    #[error(
+        "the archive does not have timestamp {base} of store {source_id}, on which the increment is based; back up the whole"
+    )]
     NoBase {
         /// The store.
         source_id: StoreId,

@@ -62,7 +62,8 @@ impl Objects {
         }
         // Lower case: that is how options are named; the environment has them in upper case.
         let options = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (store, prefix) = object_store::parse_url_opts(&url, options).map_err(|error| unknown(explain(&url, &error)))?;
+        let (store, prefix) =
+            object_store::parse_url_opts(&url, options).map_err(|error| unknown(explain(&url, &error)))?;
         Objects::with_prefix(store.into(), prefix).map_err(|error| unknown(error.to_string()))
     }
 

@@ -146,7 +146,8 @@ pub fn receive(receiver: Receiver, input: impl Read, context: &Context) -> Resul
             flow.at(progress.bytes, &format!("{} entries", count(progress.entries)));
         }
     });
-    let mut input = BufReader::with_capacity(1 << 20, Interruptible { inner: input, interrupt: context.interrupt.clone() });
+    let mut input =
+        BufReader::with_capacity(1 << 20, Interruptible { inner: input, interrupt: context.interrupt.clone() });
     let mut report = Report::default();
     while report.streams.is_empty() || has_more(&mut input)? {
         match receiver.receive(&mut input) {
@@ -168,7 +169,10 @@ fn has_more(input: &mut impl BufRead) -> Result<bool> {
 
 fn position(args: &Args, context: &Context) -> Result<()> {
     if !args.store.exists() {
-        return Err(Error::Unreadable(format!("{} does not exist, so nothing of a stream is there", args.store.display())));
+        return Err(Error::Unreadable(format!(
+            "{} does not exist, so nothing of a stream is there",
+            args.store.display()
+        )));
     }
     let db = Database::open(&args.store)?;
     let found = db.receiver()?.position();

@@ -220,7 +220,8 @@ pub(super) fn verify(args: &VerifyArgs, context: &Context) -> Result<()> {
         }
         out + &format!("{} read\n", bytes(verified.bytes))
     })?;
-    let wrong = verified.points.iter().filter(|checked| checked.wrong.is_some()).count() + report.damaged_manifests.len();
+    let wrong =
+        verified.points.iter().filter(|checked| checked.wrong.is_some()).count() + report.damaged_manifests.len();
     if wrong == 0 { Ok(()) } else { Err(Error::Found(format!("{wrong} points cannot be restored"))) }
 }
 
