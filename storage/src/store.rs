@@ -33,6 +33,8 @@ use crate::{Error, PageId, Result, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// The file does not grow ahead of need by more slots than this.
+const GROWTH_AHEAD_SLOTS: u64 = 4096;
 /// The most memory in frames that nobody uses.
 const SPARE_BYTES: usize = 64 << 20;
 
@@ -285,15 +287,23 @@ impl Store {
 
     /// A run of free slots; grows the file when there is none.
     pub(crate) fn allocate_run(&self, slots: &mut Slots, count: u64) -> Result<Run> {
+        self.allocate_run_of(1, slots, count)
+    }
+
+    /// The same; so many runs of that length will be asked for one after the other, and each growth costs some calls.
+    pub(crate) fn allocate_run_of(&self, runs: usize, slots: &mut Slots, count: u64) -> Result<Run> {
         if let Some(run) = slots.allocate(count) {
             return Ok(run);
         }
         let medium = self.medium()?;
-        let end = slots.end_for(count);
-        medium
-            .set_len(end * SLOT_BYTES as u64)
-            .map_err(|source| Error::io("extend the file", medium.path(), source))?;
-        slots.extend(end);
+        let grow = |slots: &mut Slots, by: u64| {
+            let end = slots.end_for(by);
+            medium.set_len(end * SLOT_BYTES as u64).map(|()| slots.extend(end))
+        };
+        // Where there is no room for all there may be for one.
+        let by = (runs as u64 * count).min(GROWTH_AHEAD_SLOTS);
+        let grown = if by > count { grow(slots, by).or_else(|_| grow(slots, count)) } else { grow(slots, count) };
+        grown.map_err(|source| Error::io("extend the file", medium.path(), source))?;
         Ok(slots.allocate(count).expect("the file was extended for this run"))
     }
 
