@@ -120,3 +120,53 @@ fn a_stream_is_shipped_cut_and_resumed() {
     let missing = shown(&store, &["backup", "missing.pent", "archive"]);
     assert!(missing.contains("does not exist") && !stores.path("missing.pent").exists(), "{missing}");
 }
+
+#[test]
+fn increments_follow_one_another_by_themselves() {
+    let stores = Stores::new();
+    let store = stores.closed("app.pent");
+    let change = |round: u32| {
+        let db = Database::open(&store).unwrap();
+        let mut txn = db.begin_write().unwrap();
+        txn.tree("orders").unwrap().insert(format!("order-0000{round}"), format!("changed {round}")).unwrap();
+        txn.commit().unwrap();
+        db.close().unwrap();
+    };
+    let auto = ["backup", "app.pent", "archive", "--incremental-from", "auto", "--json"];
+    let whole = common::json(&store, &auto);
+    assert!(whole["base"].is_null(), "{whole}");
+    let mut expected = vec![dump(&store)];
+    let mut last = whole.clone();
+    for round in 0..3 {
+        change(round);
+        let next = common::json(&store, &auto);
+        assert_eq!(next["base"], last["timestamp"]);
+        assert_eq!(next["puts"], 1);
+        expected.push(dump(&store));
+        last = next;
+    }
+    let nothing = shown(&store, &["backup", "app.pent", "archive", "--incremental-from", "auto"]);
+    assert!(nothing.contains("nothing has changed") && nothing.contains("exit code 1"), "{nothing}");
+    // One snapshot is kept in the store, for the next time.
+    let db = Database::open(&store).unwrap();
+    let names: Vec<String> = db.named_snapshots().unwrap().into_iter().map(|named| named.name).collect();
+    assert_eq!(names, [format!("pent-backup-{}", last["timestamp"])]);
+    db.close().unwrap();
+    let points = common::json(&store, &["backup", "list", "archive", "--json"])["points"].clone();
+    for (point, expected) in points.as_array().unwrap().iter().zip(&expected) {
+        let (at, name) = (point["timestamp"].to_string(), format!("at-{}.pent", point["timestamp"]));
+        assert!(pent(&store, &["backup", "restore", "archive", &name, "--at", &at]).status.success());
+        assert_eq!(dump(&stores.path(&name)), *expected);
+    }
+
+    // A stream from a name, to a copy that holds it.
+    change(7);
+    let copy = format!("at-{}.pent", last["timestamp"]);
+    let stream = stores.path("increment.stream");
+    let sent = to_file(&store, &["backup", "app.pent", "-", "--incremental-from", &names[0]], &stream);
+    assert!(sent.status.success(), "{sent:?}");
+    assert!(pent(&store, &["receive", &copy, "-i", "increment.stream"]).status.success());
+    assert_eq!(dump(&stores.path(&copy)), dump(&store));
+    let unknown = shown(&store, &["backup", "app.pent", "archive", "--incremental-from", "no such name"]);
+    assert!(unknown.contains("exit code 1"), "{unknown}");
+}

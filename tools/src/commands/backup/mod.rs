@@ -1,13 +1,14 @@
 //! `pent backup`: a snapshot of a store as a stream, or as a point of an archive.
 
 mod archive;
+mod base;
 
 use super::help;
 use super::receive::Interruptible;
 use crate::format::{bytes, count};
 use crate::{Context, Error, Result};
 use clap::Subcommand;
-use pentimento::{Backup, Database, ResumePosition, Shipped};
+use pentimento::{Backup, Database, ResumePosition, Shipped, Snapshot};
 use pentimento_archive::Archive;
 use serde::Serialize;
 use std::io::{self, BufWriter, IsTerminal};
@@ -26,6 +27,8 @@ needs no lock.
 
 Examples:
   pent backup app.pent /mnt/backups              a point in an archive
+  pent backup app.pent /mnt/backups --incremental-from auto
+                                                 only what changed since the last
   pent backup app.pent - > app.stream            a stream, in a file
   pent backup list /mnt/backups                  what is there?
   pent backup verify /mnt/backups                is all of it whole?
@@ -49,6 +52,15 @@ pub struct Args {
     /// A folder, a URL, or - for the standard output
     #[arg(value_name = "DEST", required = true)]
     destination: Option<String>,
+
+    /// Only what changed since a snapshot that the store keeps under this name (it must be a point of the archive, or what the receiver holds); or `auto`: since the newest point of
+    /// the archive that the store still has a snapshot of, everything if there is none, and keep a snapshot for the next time
+    #[arg(long, value_name = "NAME|auto")]
+    incremental_from: Option<String>,
+
+    /// What the names of the snapshots begin with that `auto` keeps in the store; one word for each archive
+    #[arg(long, value_name = "WORD", default_value = "pent-backup")]
+    label: String,
 
     /// Go on with a stream from the position that `pent receive --position` printed; only to the standard output
     #[arg(long, value_name = "WORD")]
@@ -106,7 +118,13 @@ fn back_up(args: &Args, store: &Path, destination: &str, context: &Context) -> R
         let why = "a stream is not for people: send the standard output to a file or a pipe";
         return Err(Error::Usage(why.to_owned()));
     }
-    let db = open(store)?;
+    let is_automatic = args.incremental_from.as_deref() == Some("auto");
+    if is_automatic && is_stream {
+        let why = "--incremental-from auto asks an archive what it has; for a stream name the snapshot that the receiver holds";
+        return Err(Error::Usage(why.to_owned()));
+    }
+    // Who keeps a snapshot writes to the store.
+    let db = open(store, !is_automatic)?;
     if is_stream {
         let report = to_stdout(args, &db, context)?;
         // The standard output has the stream.
@@ -114,17 +132,23 @@ fn back_up(args: &Args, store: &Path, destination: &str, context: &Context) -> R
         return Ok(());
     }
     let archive = Archive::at(destination)?;
-    let report = to_archive(&db, &archive, context)?;
+    let report = match args.incremental_from.as_deref() {
+        Some("auto") => base::follow(&db, &archive, &args.label, context)?,
+        name => {
+            let base = name.map(|name| db.open_snapshot(name)).transpose()?;
+            to_archive(&db, &archive, &db.snapshot()?, base.as_ref(), context)?
+        }
+    };
     db.close()?;
     context.print(&report, |report, _| text(report))
 }
 
 /// Opens a store that is there, for reading if that will do.
-fn open(store: &Path) -> Result<Database> {
+fn open(store: &Path, read_only: bool) -> Result<Database> {
     if !store.exists() {
         return Err(Error::Unreadable(format!("{} does not exist", store.display())));
     }
-    let opened = match Database::builder().read_only(true).open(store) {
+    let opened = match Database::builder().read_only(read_only).open(store) {
         // What only the journal has must be backed up, too.
         Err(pentimento::Error::NeedsRecovery { .. }) => Database::open(store),
         opened => opened,
@@ -140,10 +164,12 @@ fn open(store: &Path) -> Result<Database> {
 
 fn to_stdout(args: &Args, db: &Database, context: &Context) -> Result<Report> {
     let snapshot = db.snapshot()?;
+    let base = args.incremental_from.as_deref().map(|name| db.open_snapshot(name)).transpose()?;
     let flow = context.flow("sending");
     let backup = db.backup_of(&snapshot).on_progress(|progress| {
         flow.at(progress.bytes, &format!("{} entries", count(progress.entries)));
     });
+    let backup = if let Some(base) = &base { backup.since(base) } else { backup };
     let backup = match &args.resume_at {
         Some(position) => backup.resume_at(position.clone()),
         None => backup,
@@ -162,10 +188,15 @@ fn write(backup: Backup<'_>, out: impl io::Write, context: &Context) -> Result<S
     }
 }
 
-fn to_archive(db: &Database, archive: &Archive, context: &Context) -> Result<Report> {
-    let snapshot = db.snapshot()?;
+fn to_archive(
+    db: &Database,
+    archive: &Archive,
+    snapshot: &Snapshot,
+    base: Option<&Snapshot>,
+    context: &Context,
+) -> Result<Report> {
     let flow = context.flow("backing up");
-    let point = archive.back_up_with(db, &snapshot, None, |progress| {
+    let point = archive.back_up_with(db, snapshot, base, |progress| {
         flow.at(progress.bytes, &format!("{} entries", count(progress.entries)));
     })?;
     Ok(Report {
