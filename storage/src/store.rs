@@ -9,6 +9,7 @@
 //! | slots | write transactions that spill or move pages, the checkpointer, reclamation | `slots` |
 //! | charges | reclamation, the checkpointer's look at the end | `reclaimer` |
 //! | durable table | the checkpointer | `durable` for writing |
+//! | names of snapshots | who has the claim of the running checkpoint | `reclaimer`, `named` |
 //! | page numbers | the writer | the turn and `ids` |
 //!
 //! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
@@ -18,6 +19,7 @@ use crate::history::History;
 use crate::layout::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 use crate::medium::Medium;
 use crate::meta::USER_BYTES;
+use crate::named::{ListRef, Named};
 use crate::pins::{ReaderKind, Registry};
 use crate::place::Place;
 use crate::planted::Bug;
@@ -141,6 +143,8 @@ pub(crate) struct MetaState {
     pub sequence: u64,
     /// One more than the greatest page number that the durable table knows.
     pub pages: u32,
+    /// Where the list of named snapshots is, if there are any.
+    pub list: Option<ListRef>,
     pub user: [u8; USER_BYTES],
 }
 
@@ -160,6 +164,8 @@ pub struct Store {
     pub(crate) durable: RwLock<DurableTable>,
     pub(crate) pins: CheckpointPins,
     pub(crate) meta: Mutex<MetaState>,
+    /// The named snapshots, by timestamp, then by their creation.
+    pub(crate) named: Mutex<Vec<Named>>,
     /// Checksums of versions that spilled and are not in a durable table yet, with their births.
     pub(crate) spilled: Mutex<HashMap<(PageId, Timestamp), u32>>,
     /// Runs that a compaction is writing without the turn: neither free nor anybody's yet.
@@ -198,6 +204,7 @@ impl Store {
             durable: RwLock::new(durable),
             pins: CheckpointPins::default(),
             meta: Mutex::new(meta),
+            named: Mutex::default(),
             spilled: Mutex::default(),
             reserved: Mutex::default(),
             table_pages_from: AtomicU64::new(u64::MAX),

@@ -196,7 +196,7 @@ impl Database {
         &self.handle.shared.conflicts
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 

@@ -20,7 +20,7 @@ pub(super) fn follow(db: &Database, archive: &Archive, label: &str, context: &Co
     let name = format!("{label}-{}", db.timestamp());
     match db.snapshot_named(&name) {
         // An earlier time was interrupted.
-        Ok(_) | Err(pentimento::Error::SnapshotExists { .. }) => {}
+        Ok(_) | Err(pentimento::Error::SnapshotExists(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let snapshot = db.open_snapshot(&name)?;
