@@ -71,7 +71,7 @@ enum Command {
     Dump(dump::Args),
     Load(load::Args),
     Copy(copy::Args),
-    Backup(backup::Args),
+    Backup(Box<backup::Args>),
     Receive(receive::Args),
     Demo(demo::Args),
 }
