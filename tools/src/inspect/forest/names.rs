@@ -5,7 +5,7 @@ use crate::inspect::{Kind, Problem, Structure, Survey};
 use pentimento_btree::inspect::{NodeView, Value};
 use pentimento_storage::PageId;
 use pentimento_storage::inspect::Entry;
-use pentimento_txn::inspect::{CATALOG, DOOMED, tree_record};
+use pentimento_txn::inspect::{CATALOG, DOOMED, origin_of_note, tree_record};
 
 impl Forest {
     /// Walks the store's own trees, and those that they name.
@@ -13,6 +13,14 @@ impl Forest {
         self.plant(survey, "(catalog)".to_owned(), Role::Catalog, CATALOG);
         self.plant(survey, "(doomed)".to_owned(), Role::Doomed, DOOMED);
         for (name, record) in self.kept_entries(survey, 0) {
+            if name.is_empty() {
+                // What the store is a copy of.
+                if origin_of_note(&record).is_err() {
+                    let what = "the note of what the store is a copy of is not one";
+                    self.problems.push(Problem::new(Structure::Catalog, what));
+                }
+                continue;
+            }
             match (String::from_utf8(name), tree_record(&record)) {
                 (Ok(name), Ok((root, counter))) => {
                     let tree = self.plant(survey, name, Role::User, root);
