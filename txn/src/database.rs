@@ -1,6 +1,7 @@
 //! The handle that users hold, and what its clones share.
 
 use crate::background::Background;
+use crate::backup::StoreId;
 use crate::builder::Builder;
 use crate::catalog;
 use crate::hot::HotReader;
@@ -14,7 +15,7 @@ use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, ReaderId, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the background thread and the handles share.
@@ -29,6 +30,14 @@ pub(crate) struct Shared {
     pub checkpoint_interval: Duration,
     /// Whether dropped trees may wait to be dismantled.
     pub has_doomed: AtomicBool,
+    /// Whether the store may be a copy of another one that nobody changed here.
+    pub is_copy: AtomicBool,
+    /// Whether somebody is receiving.
+    pub is_receiving: AtomicBool,
+    /// Tells this store from others.
+    pub id: StoreId,
+    /// Where what is being received is kept until it is whole; `None`: in memory.
+    pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
     /// One compaction at a time.
@@ -70,6 +79,7 @@ pub(crate) struct Handle {
 impl Handle {
     pub fn new(
         store: Arc<Store>,
+        id: StoreId,
         durability: Durability,
         checkpoint_interval: Duration,
         conflict_memory: usize,
@@ -83,6 +93,10 @@ impl Handle {
             checkpoint_interval,
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
+            is_copy: AtomicBool::new(true),
+            is_receiving: AtomicBool::new(false),
+            id,
+            staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
@@ -91,13 +105,13 @@ impl Handle {
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
     }
 
-    /// The store is ready for use: starts the background thread if it has one.
-    pub fn start(&self) -> Result<()> {
+    /// The store is ready for use: starts the background threads if it has any.
+    pub fn start(&self, publish_figures: bool) -> Result<()> {
         self.is_open.store(true, Ordering::Relaxed);
         if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
-            return Ok(());
+            return if self.shared.look_out.is_some() { Background::start_look_out(&self.shared) } else { Ok(()) };
         }
-        self.shared.sidecar.start(self.shared.store.path());
+        self.shared.sidecar.start(self.shared.store.path(), publish_figures);
         Background::start(&self.shared)
     }
 
@@ -370,6 +384,12 @@ impl Database {
     /// ```
     pub fn ask_to_stop(&self, reader: ReaderId) {
         self.store().ask_to_stop(reader);
+    }
+
+    /// Tells this store from all others, however it is named. Copying its file copies the id.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.handle.shared.id
     }
 
     /// The newest timestamp that a snapshot taken now would see.
