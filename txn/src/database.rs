@@ -3,6 +3,7 @@
 use crate::background::Background;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::feed::{Log, Subscriber, Watch};
 use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub has_doomed: AtomicBool,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// The newest commits, for those who watch.
+    pub feed: Arc<Log>,
     /// Who wants to know of old readers.
     pub look_out: Option<LookOut>,
 }
@@ -82,6 +85,7 @@ impl Handle {
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            feed: Arc::new(Log::new(store.page_size())),
             look_out: old_readers.map(LookOut::new),
             store,
         });
@@ -102,6 +106,13 @@ impl Handle {
         if !self.is_open.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
+        let result = self.close_store();
+        // Whatever became of it: no commit will follow.
+        self.shared.feed.close(&self.shared.store);
+        result
+    }
+
+    fn close_store(&self) -> Result<()> {
         self.shared.background.stop();
         self.shared.sidecar.remove();
         match self.shared.store.check_writable() {
@@ -195,6 +206,15 @@ impl Database {
     #[must_use]
     pub fn hot_reader(&self) -> HotReader {
         HotReader::new(self.store().clone())
+    }
+
+    /// Watches the store, a tree, or a range of one: committed changes come in order, commit by commit for a subscriber who keeps up, summed up for one who
+    /// does not. Writers wait for no subscriber. What was delivered last is kept readable for him, as a snapshot would be.
+    ///
+    /// # Errors
+    /// [`Error::OtherStore`] if it is to begin after a snapshot of another store.
+    pub fn watch(&self, watch: Watch) -> Result<Subscriber> {
+        Subscriber::new(self.store(), &self.handle.shared.feed, watch)
     }
 
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already

@@ -11,6 +11,7 @@ mod database;
 mod deferred;
 mod durability;
 mod error;
+mod feed;
 mod hot;
 pub mod inspect;
 mod journal;
@@ -39,6 +40,7 @@ const _: () = {
     is_movable::<WriteTransaction>();
     is_movable::<ConcurrentTransaction>();
     is_movable::<HotReader>();
+    is_movable::<Subscriber>();
 };
 
 pub use builder::Builder;
@@ -48,6 +50,7 @@ pub use check::{CheckReport, Finding};
 pub use database::Database;
 pub use durability::Durability;
 pub use error::{Error, Result};
+pub use feed::{Batch, Subscriber, Watch};
 pub use hot::HotReader;
 pub use journal::JournalStats;
 pub use old_readers::OldReader;
