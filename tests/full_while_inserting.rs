@@ -1,6 +1,6 @@
-//! The disk gets full while inserts wait, are applied or are written out, beside savepoints.
+//! The disk gets full while inserts or removals wait, are applied or are written out, beside savepoints.
 //!
-//! Strategy: random transactions of long runs of inserts and loads, with savepoints in between, in stores whose transactions spill early, with and without a journal whose records
+//! Strategy: random transactions of long runs of inserts, removals and loads, with savepoints in between, in stores whose transactions spill early, with and without a journal whose records
 //! are short. Now and then the medium refuses to grow beyond some length. A map of maps says what should be there.
 //!
 //! Invariants: a full disk is told by the operation that met it or by a later one, and the transaction is committed no more, unless it goes back to a savepoint: then it has exactly
@@ -67,6 +67,13 @@ impl Work<'_> {
                 let load = self.some_entries();
                 self.txn.tree(name)?.bulk_load(load.iter().map(|(key, value)| (key, value)))?;
                 self.entries(name).extend(load);
+            }
+            6 => {
+                let keys: Vec<_> = self.some_entries().into_iter().map(|(key, _)| key).collect();
+                for key in keys {
+                    let was_there = self.entries(name).remove(&key).is_some();
+                    assert_eq!(self.txn.tree(name)?.remove(&key)?, was_there);
+                }
             }
             _ => {
                 for (key, value) in self.some_entries() {

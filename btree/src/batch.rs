@@ -203,7 +203,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let reuse = (path.len() > 0).then_some(page);
         let limit = if small { usize::MAX } else { filling.limit(capacity) };
         let mut writer = LeafWriter::new(page, reuse, limit, end - from);
-        let mut old = OldEntries { leaf, next: 0, left: leaf.cells.len() };
+        let mut old = OldEntries::new(leaf);
         let (mut new, mut orphans) = (0, Vec::new());
         for index in from..end {
             if index + BYTES_AHEAD < end {
@@ -253,14 +253,19 @@ fn weight_of((key, value): (&[u8], &[u8])) -> usize {
 }
 
 /// The entries of a leaf, one after the other. Never more bytes than the leaf has: cells that overlap are a fault.
-struct OldEntries<'n> {
+pub(crate) struct OldEntries<'n> {
     leaf: Node<'n>,
     next: usize,
     left: usize,
 }
 
 impl<'n> OldEntries<'n> {
-    fn take(&mut self) -> Result<LeafEntry<'n>, Fault> {
+    pub fn new(leaf: Node<'n>) -> OldEntries<'n> {
+        OldEntries { leaf, next: 0, left: leaf.cells.len() }
+    }
+
+    /// The next one, of which there must be one.
+    pub fn take(&mut self) -> Result<LeafEntry<'n>, Fault> {
         let (suffix, stored) = self.leaf.entry(self.next)?;
         self.next += 1;
         let taken = LEAF_CELL + suffix.len() + stored.cell_len();

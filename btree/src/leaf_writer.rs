@@ -78,16 +78,11 @@ impl<'e> LeafWriter<'e> {
 
     fn write<P: WritePages>(&mut self, tree: &mut TreeMut<'_, P>, entries: &[LeafEntry<'e>]) -> Result<(), P::Error> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
-        let capacity = tree.capacity();
-        let prefix_len = if entries.len() < 2 { 0 } else { first.key.shared(&last.key) };
-        let compact = size(entries.len(), prefix_len, entries.iter().map(LeafEntry::weight).sum());
-        let room = compact.max(capacity);
         let page = match self.reuse.take() {
             Some(page) => page,
-            None => tree.pages.allocate(tree.root, room)?,
+            None => tree.pages.allocate(tree.root, Shape::of(entries).bytes.max(tree.capacity()))?,
         };
-        let target = tree.pages.page_mut(page, room)?;
-        write_leaf(entries, prefix_len, compact, page, target, capacity)?;
+        write_leaf(tree, page, entries)?;
         tree.pages.finished(page)?;
         match (self.first, self.previous) {
             (Some(_), Some(previous)) => self.rest.push((separator(&previous, &first.key), page)),
@@ -126,9 +121,7 @@ impl<'e> LeafWriter<'e> {
     }
 
     fn fits(&self, entries: &[LeafEntry<'e>], limit: usize) -> bool {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return true };
-        let prefix_len = if entries.len() < 2 { 0 } else { first.key.shared(&last.key) };
-        size(entries.len(), prefix_len, entries.iter().map(LeafEntry::weight).sum()) <= limit
+        Shape::of(entries).bytes <= limit
     }
 
     fn write_full<P: WritePages>(
@@ -173,16 +166,44 @@ impl<'e> LeafWriter<'e> {
     }
 }
 
-/// Writes entries that share `prefix_len` bytes and take `compact` in all as a leaf, with room for a few more if `capacity` allows.
-fn write_leaf(
+/// The shared prefix of the entries of a leaf, and the bytes that the leaf takes without spare room.
+struct Shape {
+    prefix_len: usize,
+    bytes: usize,
+}
+
+impl Shape {
+    fn of(entries: &[LeafEntry<'_>]) -> Shape {
+        let prefix_len = match entries {
+            [first, .., last] => first.key.shared(&last.key),
+            _ => 0,
+        };
+        Shape { prefix_len, bytes: size(entries.len(), prefix_len, entries.iter().map(LeafEntry::weight).sum()) }
+    }
+}
+
+/// Writes entries to `page` as a leaf, with room for a few more if they leave any.
+pub(crate) fn write_leaf<P: WritePages>(
+    tree: &mut TreeMut<'_, P>,
+    page: PageId,
+    entries: &[LeafEntry<'_>],
+) -> Result<(), P::Error> {
+    let capacity = tree.capacity();
+    let Shape { prefix_len, bytes } = Shape::of(entries);
+    let target = tree.pages.page_anew(page, bytes.max(capacity))?;
+    let slack = SLACK.min(capacity.min(target.body.len()).saturating_sub(bytes) / stride(0));
+    Ok(fill_leaf(entries, prefix_len, bytes, slack, page, target)?)
+}
+
+/// Writes entries that share `prefix_len` bytes and take `compact` in all, with room for `slack` more.
+fn fill_leaf(
     entries: &[LeafEntry<'_>],
     prefix_len: usize,
     compact: usize,
+    slack: usize,
     page: PageId,
     target: PageMut<'_>,
-    capacity: usize,
 ) -> Result<(), Fault> {
-    let slack = SLACK.min(capacity.min(target.body.len()).saturating_sub(compact) / stride(0));
     let header = Header {
         level: 0,
         flags: 0,

@@ -1,7 +1,7 @@
 //! The way of a look-up, from the root to one entry.
 //!
-//! Promises: gives what [`Node`] would give, with fewer steps. A [`Probe`] knows only what a look-up needs of a node, and only usual nodes: short
-//! prefixes, keys of eight bytes or more. Whatever is unusual, damage included, it leaves to [`Node`], which finds out what it is.
+//! Promises: gives what [`Node`] would give, with fewer steps. A [`Probe`] knows only what a look-up needs of a node, and only usual nodes, with
+//! short prefixes. Whatever is unusual, damage included, it leaves to [`Node`], which finds out what it is.
 //!
 //! Why it is there: how many instructions a look-up takes decides whether the processor begins with the next one while this one waits for
 //! memory. (A look-up in a tree of three levels took 850 with [`Node`] alone.)
@@ -24,6 +24,12 @@ const WHOLE: u32 = 1 << 12;
 
 /// A value that was found, its page, and where it begins there.
 pub(crate) type Found<'p> = (PageId, Stored<'p>);
+
+/// The bytes of a key shorter than a word, and zeros.
+#[inline]
+fn short_word(key: &[u8]) -> u64 {
+    key.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
 
 /// What a look-up needs of a node. Its fields have been compared with the length of the body.
 struct Probe<'p> {
@@ -61,7 +67,7 @@ impl<'p> Probe<'p> {
     /// How many heads are less than that of `key`, whether the next one is equal, and what of `key` follows the node's prefix.
     #[inline(always)]
     fn search<'k>(&self, key: &'k [u8]) -> Option<(usize, bool, &'k [u8])> {
-        let start = u64::from_le_bytes(*key.first_chunk::<WORD>()?);
+        let start = key.first_chunk().map_or_else(|| short_word(key), |bytes| u64::from_le_bytes(*bytes));
         if (start ^ self.prefix) & ((1 << (8 * self.prefix_len)) - 1) != 0 {
             return None;
         }
@@ -100,9 +106,9 @@ impl<'p> Probe<'p> {
         }
     }
 
-    /// The value of `key` and where it begins, or that there is none.
+    /// The number of the entry of `key`, its value and where that begins, or that there is none.
     #[inline(always)]
-    fn value(&self, key: &[u8]) -> Option<Option<(&'p [u8], usize)>> {
+    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8], usize)>> {
         let (index, true, suffix) = self.search(key)? else { return Some(None) };
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
         let at = self.cells_at + usize::from(offset);
@@ -115,7 +121,7 @@ impl<'p> Probe<'p> {
         if value_len & LARGE_FLAG != 0 || !equal(rest.get(..key_len)?, suffix) {
             return None;
         }
-        Some(Some((value, at + LEAF_CELL + key_len)))
+        Some(Some((index, value, at + LEAF_CELL + key_len)))
     }
 }
 
@@ -183,11 +189,23 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
 pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
     let (page, body) = descend(pages, root, key, |_, _| Ok(()))?;
     if let Some(probe) = Probe::read(body, 0)
-        && let Some(found) = probe.value(key)
+        && let Some(found) = probe.entry(key)
     {
-        return Ok(found.map(|(value, start)| (page, Stored::Inline(value, start))));
+        return Ok(found.map(|(_, value, start)| (page, Stored::Inline(value, start))));
     }
-    Ok(find_in_unusual(page, body, key)?)
+    Ok(find_in_unusual(page, body, key)?.map(|(_, stored)| (page, stored)))
+}
+
+/// The leaf that has `key` in the tree at `root`, and the number of its entry there.
+#[inline(always)]
+pub(crate) fn place<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<Option<(PageId, usize)>, P::Error> {
+    let (page, body) = descend(pages, root, key, |_, _| Ok(()))?;
+    if let Some(probe) = Probe::read(body, 0)
+        && let Some(found) = probe.entry(key)
+    {
+        return Ok(found.map(|(index, ..)| (page, index)));
+    }
+    Ok(find_in_unusual(page, body, key)?.map(|(index, _)| (page, index)))
 }
 
 /// The leaf in a body to which [`descend`] came.
@@ -219,10 +237,10 @@ fn route_in_unusual(page: PageId, body: &[u8], level: u8, key: &[u8]) -> Result<
 
 #[cold]
 #[inline(never)]
-fn find_in_unusual<'p>(page: PageId, body: &'p [u8], key: &[u8]) -> Result<Option<Found<'p>>, Fault> {
+fn find_in_unusual<'p>(page: PageId, body: &'p [u8], key: &[u8]) -> Result<Option<(usize, Stored<'p>)>, Fault> {
     let leaf = leaf(page, body)?;
     match leaf.find(key)? {
-        (index, true) => Ok(Some((page, leaf.entry(index)?.1))),
+        (index, true) => Ok(Some((index, leaf.entry(index)?.1))),
         (_, false) => Ok(None),
     }
 }

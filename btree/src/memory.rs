@@ -143,6 +143,13 @@ impl WritePages for MemoryPages {
         Ok(PageMut { body: &mut slot.body, len: &mut slot.len })
     }
 
+    fn page_anew(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>, MemoryError> {
+        let page = self.page_mut(id, capacity)?;
+        page.body.fill(0xA5);
+        *page.len = 0;
+        Ok(page)
+    }
+
     fn allocate(&mut self, _owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
         if self.live() >= self.max_pages {
             return Err(MemoryError::Full);

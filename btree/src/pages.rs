@@ -82,6 +82,14 @@ pub trait WritePages: ReadPages {
     /// When there is no such page, or no memory or disk space for the copy.
     fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>, Self::Error>;
 
+    /// As [`page_mut`](WritePages::page_mut), but nothing needs to stay: all of it will be written anew.
+    ///
+    /// # Errors
+    /// The same.
+    fn page_anew(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>, Self::Error> {
+        self.page_mut(id, capacity)
+    }
+
     /// A hint that page `id` is about to be changed.
     #[inline]
     fn prefetch_mut(&self, id: PageId) {

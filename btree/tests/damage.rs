@@ -11,7 +11,7 @@ use std::cell::Cell;
 use common::{Random, Sorted, Store};
 use pentimento_btree::memory::{MemoryError, MemoryPages};
 use pentimento_btree::{
-    Cursor, Fault, Filling, PageMut, ReadPages, Tree, TreeMut, WritePages, check, dismantle, summarize_page,
+    Cursor, Fault, Filling, Marks, PageMut, ReadPages, Tree, TreeMut, WritePages, check, dismantle, summarize_page,
 };
 use pentimento_storage::PageId;
 
@@ -115,12 +115,17 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
     check(&watched, root, &mut |finding| drop(finding.to_string()));
 
     type Change = fn(&mut TreeMut<'_, Watched>, &mut Random) -> Result<(), MemoryError>;
-    let changes: [Change; 12] = [
+    let changes: [Change; 13] = [
         |tree, random| tree.insert(&key(random.below(600)), &[1; 30]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 200]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 3000]).map(drop),
         |tree, random| tree.reserve(&key(random.below(600)), 100).map(drop),
         |tree, random| tree.remove(&key(random.below(600))).map(drop),
+        |tree, random| {
+            let mut marks = Marks::default();
+            (0..20).try_for_each(|_| tree.mark(&key(random.below(600)), &mut marks).map(drop))?;
+            tree.remove_marked(marks)
+        },
         |tree, random| tree.remove_range(key(random.below(600))..key(random.below(600))).map(drop),
         |tree, _| tree.pop_first().map(drop),
         |tree, _| tree.pop_last().map(drop),

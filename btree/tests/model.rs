@@ -10,7 +10,7 @@ mod common;
 use std::ops::Bound;
 
 use common::{Model, Random, Sorted, Store};
-use pentimento_btree::{Cursor, Filling, MAX_KEY_LEN, ReadPages};
+use pentimento_btree::{Cursor, Filling, MAX_KEY_LEN, Marks, ReadPages};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ enum Op {
     /// Entries in order: a start, how many, how far apart, a seed for the values.
     Sorted(u16, u16, u8, u16),
     RemoveRange(u16, u16, u8),
+    /// One by one, together: a start, how many, how far apart.
+    RemoveMarked(u16, u16, u8),
     Clear,
     Get(u16),
     Walk(u16, u16, u8, u64),
@@ -56,7 +58,8 @@ impl Arbitrary for Op {
             19 => Op::Descending(a, b as u8),
             20 => Op::Sorted(a, b, u8::arbitrary(g), u16::arbitrary(g)),
             21..=23 => Op::Bulk(Vec::arbitrary(g), bool::arbitrary(g)),
-            24 | 25 => Op::RemoveRange(a, b, u8::arbitrary(g)),
+            24 => Op::RemoveRange(a, b, u8::arbitrary(g)),
+            25 => Op::RemoveMarked(a, b, u8::arbitrary(g)),
             26 if a % 8 == 0 => Op::Clear,
             27 => Op::Prefix(a),
             28..=30 => Op::Walk(a, b, u8::arbitrary(g), u64::arbitrary(g)),
@@ -199,6 +202,15 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
             for (key, _) in gone {
                 model.remove(&key);
             }
+        }
+        Op::RemoveMarked(start, count, step) => {
+            let mut marks = Marks::default();
+            // Some twice, and many that are not there.
+            let numbers = (0..count % 3000).map(|n| start.wrapping_add((n % 1000).wrapping_mul(u16::from(*step))));
+            for key in numbers.map(key) {
+                assert_eq!(store.tree_mut().mark(&key, &mut marks).unwrap(), model.remove(&key).is_some());
+            }
+            store.tree_mut().remove_marked(marks).unwrap();
         }
         Op::Clear => {
             assert_eq!(store.tree_mut().clear().unwrap(), model.len() as u64);

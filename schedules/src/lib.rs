@@ -24,6 +24,8 @@ mod ids;
 #[path = "../../storage/src/layout.rs"]
 mod layout;
 pub mod models;
+#[path = "../../storage/src/page_map.rs"]
+mod page_map;
 #[path = "../../storage/src/pins.rs"]
 mod pins;
 #[path = "../../storage/src/place.rs"]
@@ -40,3 +42,4 @@ mod table;
 pub mod weaken;
 
 use ids::{PageId, Timestamp};
+use page_map::PageMap;

@@ -112,6 +112,9 @@ impl Store {
             checker.claim_frame(PageId::NONE, place);
         }
         checker.table_pages();
+        for run in self.reserved.lock().clone() {
+            checker.claim(run, || "a copy that a compaction is making".to_owned());
+        }
         checker.slots();
         let in_use = self.frames.in_use();
         if checker.frame_bytes != in_use {

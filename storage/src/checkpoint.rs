@@ -14,7 +14,6 @@
 //! A checkpoint that fails before the meta is written gives its slots back and changes nothing. A failed sync, or a failure from the meta on,
 //! leaves it unknown what is on the disk: the store is poisoned.
 
-use crate::history::PageMap;
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::meta::{META_OFFSETS, Meta};
 use crate::pins::ReaderKind;
@@ -30,7 +29,7 @@ use crate::table_page::{DiskEntry, TablePage, TableRef, level_sizes};
 use crate::table_update::TableUpdate;
 use crate::turn::Patience;
 use crate::write_set::{Private, State, WriteSet};
-use crate::{Error, PageId, Result, Timestamp};
+use crate::{Error, PageId, PageMap, Result, Timestamp};
 use std::time::Instant;
 
 /// Shorter free stretches than this keep their blocks, and of the others all but the longest: each call may cost half a millisecond.
@@ -120,7 +119,7 @@ impl Store {
     }
 
     /// Cuts the free tail off the file, if it has at least `least` slots. A file that cannot be cut stays as long as it is: nothing is lost by that.
-    fn cut_tail(&self, least: u64) {
+    pub(crate) fn cut_tail(&self, least: u64) {
         let Ok(medium) = self.medium() else { return };
         let mut slots = self.slots.lock();
         if let Some(end) = slots.cut_at(least)
@@ -353,15 +352,19 @@ impl Checkpoint {
         self.changes.sort_unstable_by_key(|change| change.id);
         let mut changes = std::mem::take(&mut self.changes).into_iter().peekable();
         let known = store.durable.read().level_len(0);
+        let from = store.table_pages_from.load(Ordering::Relaxed);
+        let mut moving = store.durable.read().pages_from(0, from).into_iter().peekable();
         let mut new = known..update.size(0);
         loop {
             let changed = changes.peek().map(|change| PageTable::stretch_of(change.id));
-            // In order: known stretches that changed, then every new one.
+            let changed = changed.into_iter().chain(moving.peek().copied()).min();
+            // In order: known stretches that changed or move, then every new one.
             let stretch = match (changed, new.start) {
                 (Some(changed), first_new) if changed < first_new || new.is_empty() => changed,
                 (_, first_new) if !new.is_empty() => first_new,
                 _ => break,
             };
+            moving.next_if_eq(&stretch);
             if new.contains(&stretch) {
                 new.start = stretch + 1;
             }
@@ -377,7 +380,11 @@ impl Checkpoint {
             update.set(0, stretch, table_ref);
         }
         for level in 1..update.levels() {
-            for parent in update.parents_to_write(level, store.durable.read().level_len(level)) {
+            let (known, moving) = {
+                let table = store.durable.read();
+                (table.level_len(level), table.pages_from(level, from))
+            };
+            for parent in update.parents_to_write(level, known, moving) {
                 let children = update.children(&store.durable.read(), level, parent);
                 let newest = children.iter().map(|child| child.newest).max().unwrap_or_default();
                 let mut page = TablePage::new(level as u32, parent as u32, self.target);

@@ -3,7 +3,8 @@
 //! Promises:
 //! 1. A frame has one owner at a time: a write transaction (as [`Frame`]), then, once handed over, the place in the table or the
 //!    history, until reclamation or the checkpointer gives it back.
-//! 2. Frames of the page size are recycled; the first touch of fresh memory costs more than the copy into it.
+//! 2. Frames of the page size are recycled; the first touch of fresh memory costs more than the copy into it. When many fresh ones were
+//!    needed, others are touched ahead of time by whoever has time for it ([`FramePool::prepare`]).
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
@@ -12,6 +13,16 @@ use crate::place::Place;
 use crate::sync::{AtomicUsize, Flag, Mutex, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+
+/// So many fresh frames since frames were last prepared are many.
+const MANY_FRESH: usize = 64;
+/// Frames are prepared when less memory than this is spare, until there is as much as that.
+const PREPARE_BELOW: usize = 16 << 20;
+const PREPARE_UP_TO: usize = 32 << 20;
+/// How many frames are prepared before others may have them.
+const PREPARED_AT_ONCE: usize = 16;
+/// The size of a page of the system's memory, or less.
+const SYSTEM_PAGE: usize = 4096;
 
 /// What stands before the data of every frame, out of a reader's sight. It also shifts frames apart by a cache line.
 #[repr(C, align(64))]
@@ -70,6 +81,8 @@ pub(crate) struct FramePool {
     page_size: usize,
     spare: Mutex<Vec<Frame>>,
     spare_max: usize,
+    /// How many frames of the page size were made since some were last prepared.
+    fresh: AtomicUsize,
     in_use: AtomicUsize,
     counted: AtomicUsize,
 }
@@ -81,6 +94,7 @@ impl FramePool {
             page_size,
             spare: Mutex::default(),
             spare_max: spare_bytes / page_size,
+            fresh: AtomicUsize::new(0),
             in_use: AtomicUsize::new(0),
             counted: AtomicUsize::new(0),
         }
@@ -90,11 +104,16 @@ impl FramePool {
     pub fn take(&self, len: usize) -> Frame {
         let capacity = len.max(self.page_size).next_multiple_of(64);
         self.in_use.fetch_add(capacity, Ordering::Relaxed);
-        if capacity == self.page_size
-            && let Some(frame) = self.spare.lock().pop()
-        {
-            return frame;
+        if capacity == self.page_size {
+            if let Some(frame) = self.spare.lock().pop() {
+                return frame;
+            }
+            self.fresh.fetch_add(1, Ordering::Relaxed);
         }
+        Self::make(capacity)
+    }
+
+    fn make(capacity: usize) -> Frame {
         let layout = layout(capacity);
         // SAFETY: the layout's size is not zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
@@ -104,6 +123,27 @@ impl FramePool {
             base.add(PREFIX_BYTES)
         };
         Frame { data, capacity }
+    }
+
+    /// Whether frames had better be prepared.
+    pub fn wants_more(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed) >= MANY_FRESH && self.lacks(PREPARE_BELOW)
+    }
+
+    fn lacks(&self, bytes: usize) -> bool {
+        self.spare.lock().len() < self.spare_max.min(bytes / self.page_size)
+    }
+
+    /// Makes spare frames and touches their memory.
+    pub fn prepare(&self) {
+        self.fresh.store(0, Ordering::Relaxed);
+        while self.lacks(PREPARE_UP_TO) {
+            let mut frames: Vec<Frame> = (0..PREPARED_AT_ONCE).map(|_| Self::make(self.page_size)).collect();
+            for frame in &mut frames {
+                frame.bytes_mut().iter_mut().step_by(SYSTEM_PAGE).for_each(|byte| *byte = 1);
+            }
+            self.spare.lock().append(&mut frames);
+        }
     }
 
     /// Takes a frame back that was never handed over.
@@ -224,6 +264,22 @@ mod tests {
         let large = pool.take(1 << 20);
         assert_eq!(large.capacity(), 1 << 20);
         pool.give_back(large);
+        assert_eq!(pool.in_use(), 0);
+    }
+
+    #[test]
+    fn frames_are_prepared_when_many_were_needed() {
+        let pool = FramePool::new(4096, 1 << 20);
+        let mut frames: Vec<_> = (1..MANY_FRESH).map(|_| pool.take(4096)).collect();
+        assert!(!pool.wants_more());
+        frames.push(pool.take(4096));
+        assert!(pool.wants_more());
+        pool.prepare();
+        assert!(!pool.wants_more());
+        let spare = pool.spare.lock().len();
+        assert!((256..256 + PREPARED_AT_ONCE).contains(&spare), "{spare} frames fill the pool");
+        assert_eq!(pool.in_use(), MANY_FRESH * 4096, "spare frames are in nobody's use");
+        frames.into_iter().for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
     }
 }

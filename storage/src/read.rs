@@ -150,8 +150,9 @@ impl Pin {
         self.store.registry.label(self.slot, label.into());
     }
 
+    /// Where the version of a page at this pin is, verified.
     #[inline(always)]
-    fn place(&self, id: PageId) -> Result<Place> {
+    pub(crate) fn place(&self, id: PageId) -> Result<Place> {
         if let Some(entry) = self.store.table.entry(id) {
             let (place, birth) = entry.load();
             if birth <= self.at && place.is_direct() {

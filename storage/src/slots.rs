@@ -113,6 +113,21 @@ impl Slots {
 
     /// Takes a run of `slots` slots, the lowest there is; `None` when the file must grow first.
     pub fn allocate(&mut self, slots: u64) -> Option<Run> {
+        self.allocate_below(slots, u64::MAX)
+    }
+
+    /// Takes a run of `slots` slots, the lowest there is, if it begins below `limit`.
+    pub fn allocate_below(&mut self, slots: u64, limit: u64) -> Option<Run> {
+        let start = self.lowest(slots).filter(|start| *start < limit)?;
+        let available = self.remove(start);
+        if available > slots {
+            self.insert(start + slots, available - slots);
+        }
+        Some(Run { start, slots })
+    }
+
+    /// Where the lowest free stretch of at least `slots` slots begins.
+    fn lowest(&self, slots: u64) -> Option<u64> {
         let own = class_of(slots);
         let mut lowest = if slots > EXACT {
             self.classes[own].iter().copied().find(|start| self.stretches[start] >= slots)
@@ -129,12 +144,24 @@ impl Slots {
                 (lowest, first) => lowest.or(first),
             };
         }
-        let start = lowest?;
-        let available = self.remove(start);
-        if available > slots {
-            self.insert(start + slots, available - slots);
+        lowest
+    }
+
+    /// How many runs of `slots` slots could be taken before the file must grow; counted up to `most`.
+    pub fn room_for(&self, slots: u64, most: u64) -> u64 {
+        let mut room = 0;
+        let mut classes = self.occupied & (u64::MAX << class_of(slots));
+        while classes != 0 && room < most {
+            let class = classes.trailing_zeros() as usize;
+            classes &= classes - 1;
+            for start in &self.classes[class] {
+                room += self.stretches[start] / slots;
+                if room >= most {
+                    break;
+                }
+            }
         }
-        Some(Run { start, slots })
+        room.min(most)
     }
 
     /// How many slots the file must have so that a run of `slots` fits at its end.
@@ -255,6 +282,9 @@ mod tests {
                 assert_eq!(slots.end() as usize, used.len());
                 assert_eq!(slots.free_slots() as usize, used.iter().filter(|used| !**used).count());
                 assert!(held.iter().all(|run| slots.is_used(*run)));
+                let room: u64 = slots.free_stretches().map(|run| run.slots / 3).sum();
+                assert_eq!(slots.room_for(3, u64::MAX), room);
+                assert_eq!(slots.room_for(3, 2), room.min(2));
             }
             let mut all = held.clone();
             all.push(Run { start: 0, slots: 4 });
@@ -278,6 +308,15 @@ mod tests {
         slots.release(gap);
         slots.release(run);
         assert_eq!(slots.allocate(4).unwrap().start, SEGMENT_SLOTS, "not coalesced across the boundary");
+    }
+
+    #[test]
+    fn nothing_is_taken_from_above_a_limit() {
+        let mut slots = Slots::new(20, vec![Run { start: 0, slots: 8 }, Run { start: 9, slots: 3 }]).unwrap();
+        assert_eq!(slots.allocate_below(2, 12), None, "the only stretch of two begins at 12");
+        assert_eq!(slots.allocate_below(2, 13), Some(Run { start: 12, slots: 2 }));
+        assert_eq!(slots.allocate_below(1, 12), Some(Run { start: 8, slots: 1 }));
+        assert_eq!((slots.free_slots(), slots.room_for(4, 9)), (6, 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | page table | the writer (births, places), the checkpointer and readers (places, by compare-and-swap) | the turn; nothing |
 //! | history | the writer adds, reclamation removes, the checkpointer changes places | the page's lock |
-//! | slots | write transactions that spill, the checkpointer, reclamation | `slots` |
+//! | slots | write transactions that spill or move pages, the checkpointer, reclamation | `slots` |
 //! | charges | reclamation, the checkpointer's look at the end | `reclaimer` |
 //! | durable table | the checkpointer | `durable` for writing |
 //! | page numbers | the writer | the turn and `ids` |
@@ -160,6 +160,10 @@ pub struct Store {
     pub(crate) meta: Mutex<MetaState>,
     /// Checksums of versions that spilled and are not in a durable table yet, with their births.
     pub(crate) spilled: Mutex<HashMap<(PageId, Timestamp), u32>>,
+    /// Runs that a compaction is writing without the turn: neither free nor anybody's yet.
+    pub(crate) reserved: Mutex<Vec<Run>>,
+    /// Table pages at or beyond this slot are written anew by the next checkpoint.
+    pub(crate) table_pages_from: AtomicU64,
     pub(crate) checkpointing: Mutex<bool>,
     pub(crate) checkpoint_ended: Condvar,
     pub(crate) counters: Counters,
@@ -193,6 +197,8 @@ impl Store {
             pins: CheckpointPins::default(),
             meta: Mutex::new(meta),
             spilled: Mutex::default(),
+            reserved: Mutex::default(),
+            table_pages_from: AtomicU64::new(u64::MAX),
             checkpointing: Mutex::new(false),
             checkpoint_ended: Condvar::new(),
             counters: Counters::default(),
@@ -289,6 +295,18 @@ impl Store {
             .map_err(|source| Error::io("extend the file", medium.path(), source))?;
         slots.extend(end);
         Ok(slots.allocate(count).expect("the file was extended for this run"))
+    }
+
+    /// Whether memory for versions had better be prepared: see [`prepare_frames`](Store::prepare_frames).
+    #[must_use]
+    #[inline]
+    pub fn wants_frames(&self) -> bool {
+        self.frames.wants_more()
+    }
+
+    /// Has memory for versions ready before writers need it, which costs them more than what they do with it. For a thread that has time.
+    pub fn prepare_frames(&self) {
+        self.frames.prepare();
     }
 
     /// Whether a checkpoint should start.

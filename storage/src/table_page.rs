@@ -208,6 +208,15 @@ impl DurableTable {
         self.levels.iter().flatten().map(|table_ref| table_ref.run)
     }
 
+    /// Which table pages of a level lie at slot `from` or beyond, in ascending order.
+    pub fn pages_from(&self, level: usize, from: u64) -> Vec<usize> {
+        if from == u64::MAX {
+            return Vec::new();
+        }
+        let refs = self.levels.get(level).into_iter().flatten().enumerate();
+        refs.filter(|(_, table_ref)| table_ref.run.start >= from).map(|(index, _)| index).collect()
+    }
+
     /// How many table pages a level has.
     pub fn level_len(&self, level: usize) -> usize {
         self.levels.get(level).map_or(0, Vec::len)

@@ -41,10 +41,10 @@ impl TableUpdate {
         self.refs[level].get(&index).or_else(|| old.levels.get(level)?.get(index)).copied()
     }
 
-    /// Which pages of a level must be written, of which `known` exist already.
-    pub fn parents_to_write(&self, level: usize, known: usize) -> Vec<usize> {
+    /// Which pages of a level must be written, of which `known` exist already; those `moving`, too.
+    pub fn parents_to_write(&self, level: usize, known: usize, moving: Vec<usize>) -> Vec<usize> {
         let changed = self.refs[level - 1].keys().map(|child| child / ENTRIES_PER_TABLE_PAGE);
-        let mut parents: Vec<usize> = changed.chain(known..self.sizes[level]).collect();
+        let mut parents: Vec<usize> = changed.chain(known..self.sizes[level]).chain(moving).collect();
         parents.sort_unstable();
         parents.dedup();
         parents

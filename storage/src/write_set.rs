@@ -8,17 +8,16 @@
 //! 4. Rolling back to a savepoint restores pages, registers and page numbers exactly as they were.
 
 use crate::frame::Frame;
-use crate::history::PageMap;
 use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader, SLOT_BYTES, slots_for};
 use crate::pins::ReaderKind;
 use crate::place::{MAX_REGISTER, Place};
-use crate::prefetch::{CACHE_LINE, line, prefetch};
+use crate::prefetch::{CACHE_LINE, Hint, line, prefetch};
 use crate::read::Pin;
 use crate::run_writer::RunWriter;
 use crate::store::{Store, TurnGuard};
 use crate::sync::{Arc, Ordering};
 use crate::turn::Patience;
-use crate::{Error, PageId, Result, Timestamp};
+use crate::{Error, PageId, PageMap, Result, Timestamp};
 
 /// A transaction with so many bytes of finished pages will hardly fit in a journal's record.
 const WRITE_AHEAD_FROM: usize = 16 << 20;
@@ -158,15 +157,19 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page, or it is damaged.
     pub fn page(&self, id: PageId) -> Result<&[u8]> {
-        match self.pages.get(&id).map(|private| &private.state) {
+        match self.pages.get(&id) {
             None => self.base.page(id),
-            Some(State::Frame { frame, len }) => Ok(&frame.body()[..*len]),
+            Some(private) => self.private_body(id, &private.state),
+        }
+    }
+
+    fn private_body<'s>(&'s self, id: PageId, state: &'s State) -> Result<&'s [u8]> {
+        match state {
+            State::Frame { frame, len } => Ok(&frame.body()[..*len]),
             // SAFETY: the slots are this transaction's own, written once and given back only through `&mut self`.
-            Some(State::Spilled { place, .. }) => Ok(unsafe { place.body() }),
-            Some(State::Register(_)) => {
-                Err(Error::damaged_page(id, None, "it is a register where a page was expected"))
-            }
-            Some(State::Freed) => Err(Error::NoSuchPage { page: id, at: self.birth() }),
+            State::Spilled { place, .. } => Ok(unsafe { place.body() }),
+            State::Register(_) => Err(Error::damaged_page(id, None, "it is a register where a page was expected")),
+            State::Freed => Err(Error::NoSuchPage { page: id, at: self.birth() }),
         }
     }
 
@@ -180,12 +183,21 @@ impl WriteSet {
         if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&id) {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(entry) = self.store().table.entry(id) {
-            let (place, _) = entry.load();
-            if place.is_direct() {
-                let lines = (place.slots() as usize * SLOT_BYTES).min(self.store().page_size()) / CACHE_LINE;
-                (0..lines).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
-            }
+            self.prefetch_whole(entry.load().0);
         }
+    }
+
+    fn prefetch_whole(&self, place: Place) {
+        if place.is_direct() {
+            let lines = (place.slots() as usize * SLOT_BYTES).min(self.store().page_size()) / CACHE_LINE;
+            (0..lines).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
+        }
+    }
+
+    /// Where a page begins, to ask for more of it than [`prefetch`](WriteSet::prefetch) does.
+    #[inline]
+    pub fn hint(&self, id: PageId) -> Hint {
+        self.base.hint(id)
     }
 
     /// The page, if it is private already, belongs to the newest savepoint, and has room for `capacity` bytes of body.
@@ -207,13 +219,25 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page, it is damaged, too large, or the file cannot take what must spill.
     pub fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<BodyMut<'_>> {
+        self.own(id, capacity, true)
+    }
+
+    /// As [`page_mut`](WriteSet::page_mut), but for a page all of which is to be written anew: nothing needs to stay.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn page_anew(&mut self, id: PageId, capacity: usize) -> Result<BodyMut<'_>> {
+        self.own(id, capacity, false)
+    }
+
+    fn own(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<BodyMut<'_>> {
         let epoch = self.epoch;
         let at_hand = self.pages.get(&id).is_some_and(|private| {
             private.epoch == epoch
                 && matches!(&private.state, State::Frame { frame, .. } if frame.capacity() >= HEADER_BYTES + capacity)
         });
         if !at_hand {
-            self.make_private(id, capacity)?;
+            self.make_private(id, capacity, stays)?;
         }
         match self.pages.get_mut(&id).map(|private| &mut private.state) {
             Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
@@ -221,36 +245,32 @@ impl WriteSet {
         }
     }
 
-    /// Puts the page into a frame of its own that belongs to the newest savepoint.
-    fn make_private(&mut self, id: PageId, capacity: usize) -> Result<()> {
+    /// Puts the page into a frame of its own that belongs to the newest savepoint, with what it holds if that `stays`.
+    fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
         check_len(capacity)?;
-        self.prefetch_to_change(id);
         self.spill_if_needed()?;
-        let used = self.page(id)?;
-        let (used_len, used_start) = (used.len(), used.as_ptr());
-        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(used_len).max(self.body_capacity()));
-        // SAFETY: `used` is still alive: nothing was given back since. Frames do not overlap with it.
-        frame.body_mut()[..used_len].copy_from_slice(unsafe { std::slice::from_raw_parts(used_start, used_len) });
-        let owner = match self.pages.get(&id) {
-            Some(private) => private.owner,
-            None => self.committed_owner(id),
+        let (used, owner, fresh) = match self.pages.get(&id) {
+            Some(private) => (self.private_body(id, &private.state)?, private.owner, private.fresh),
+            None => {
+                let place = self.base.place(id)?;
+                if stays {
+                    self.prefetch_whole(place);
+                }
+                // SAFETY: the version of `id` that our registration retains, as in `Pin::page`.
+                let (body, bytes) = unsafe { (place.body(), place.bytes()) };
+                (body, PageHeader::read(bytes).map_or(PageId::NONE, |header| header.owner), false)
+            }
         };
-        let fresh = self.pages.get(&id).is_some_and(|private| private.fresh);
+        let kept = if stays { used.len() } else { 0 };
+        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept).max(self.body_capacity()));
+        frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
         self.frame_bytes += frame.capacity();
-        self.put(id, State::Frame { frame, len: used_len }, owner, fresh);
+        self.put(id, State::Frame { frame, len: kept }, owner, fresh);
         Ok(())
     }
 
-    fn committed_owner(&self, id: PageId) -> PageId {
-        let located = self.store().locate(id, self.base.at());
-        located.filter(|(place, ..)| place.as_immediate().is_none()).map_or(PageId::NONE, |(place, ..)| {
-            // SAFETY: our registration retains the version, which was checked when its body was read.
-            PageHeader::read(unsafe { place.bytes() }).map_or(PageId::NONE, |header| header.owner)
-        })
-    }
-
     /// Gives a page a new state, and keeps the old one if a savepoint may need it.
-    fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
+    pub(crate) fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
         let private = Private { state, owner, fresh, epoch: self.epoch };
         let old = self.pages.insert(id, private);
         self.keep_or_drop(id, old);

@@ -37,6 +37,8 @@ fn work(disk: &Disk, seed: u64, steps: u32, options: Options, tally: &Tally) -> 
     add(&tally.spilled, session.deeds.spilled);
     add(&tally.reopened, session.deeds.reopened);
     add(&tally.felled, session.deeds.felled);
+    add(&tally.moved, session.deeds.moved);
+    add(&tally.merged, session.deeds.merged);
     add(&tally.cuts, disk.cuts());
     Ok(std::mem::take(&mut session.model))
 }

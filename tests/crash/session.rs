@@ -37,6 +37,9 @@ pub struct Deeds {
     pub spilled: u64,
     pub reopened: u64,
     pub felled: u64,
+    /// Bytes that compactions moved and merged.
+    pub moved: u64,
+    pub merged: u64,
 }
 
 /// So many random changes.
@@ -54,6 +57,8 @@ pub struct Session {
     uses_intervals: bool,
     /// Whether there is a tree that is large.
     has_large: bool,
+    /// Whether every fourth step or so is a compaction.
+    compacts_often: bool,
     pub deeds: Deeds,
     /// The newest commit, and what it left.
     installed: u64,
@@ -72,6 +77,7 @@ impl Session {
             random: Random::new(seed),
             uses_intervals: seed.is_multiple_of(3),
             has_large: seed % 8 == 7,
+            compacts_often: seed % 7 == 3,
             deeds: Deeds::default(),
             installed: 0,
             current: Arc::default(),
@@ -120,11 +126,15 @@ impl Session {
             self.deeds.felled += u64::from(fells);
             return Ok(());
         }
+        if self.compacts_often && self.random.one_in(4) {
+            return self.compact();
+        }
         match self.random.below(100) {
             0..64 => self.commit(),
             64..69 => self.think_better(),
             69..75 => self.checkpoint(),
-            75..79 => self.flush(),
+            75..77 => self.flush(),
+            77..79 => self.compact(),
             79..83 => self.maintain(),
             83..91 => self.hold(),
             91..94 => self.release(),
@@ -238,6 +248,26 @@ impl Session {
         self.model.reaches(installed);
         self.settle_at(installed);
         result?;
+        Ok(())
+    }
+
+    /// Some steps of a compaction, perhaps all of it. Its commits change nothing that can be read.
+    pub fn compact(&mut self) -> Outcome {
+        let db = self.db()?;
+        let (steps, budget) = (self.random.within(1, 12), self.random.within(1, 200_000));
+        let result = db.compactor().and_then(|compactor| {
+            let mut compactor = compactor.patience(Duration::ZERO);
+            for _ in 0..steps {
+                compactor.step(budget)?;
+            }
+            Ok((compactor.progress().bytes_moved, compactor.progress().bytes_merged))
+        });
+        let installed = db.stats().installed.0;
+        self.model.reaches(installed);
+        self.settle_at(installed);
+        let (moved, merged) = result?;
+        self.deeds.moved += moved;
+        self.deeds.merged += merged;
         Ok(())
     }
 

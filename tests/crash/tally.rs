@@ -30,6 +30,8 @@ tally! {
     cuts: "times that their files were cut",
     reopened: "times that their stores were closed and opened again",
     felled: "trees that they dropped and that were too large to go at once",
+    moved: "bytes that their compactions moved",
+    merged: "bytes of the nodes that they merged",
     events: "events at which a crash was simulated",
     subsets: "images: a subset of the outstanding effects, of all subsets",
     samples: "images: a sample, because too many effects were outstanding",

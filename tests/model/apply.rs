@@ -20,7 +20,7 @@ pub fn all(txn: &mut WriteTransaction, ops: &[Op], state: &mut State) {
             }
             Op::Burst { trees, start, count, kind } => {
                 burst(txn, state, *trees, *start, *count, *kind, number as u64);
-                // Whatever comes next finds inserts that wait.
+                // Whatever comes next finds inserts or removals that wait.
                 if kind % 4 != 0 {
                     continue;
                 }
@@ -53,8 +53,8 @@ pub fn all(txn: &mut WriteTransaction, ops: &[Op], state: &mut State) {
     }
 }
 
-/// Inserts that follow one another: keys in order, backwards or scattered, some of them more than once, values small and at times too large
-/// for a leaf.
+/// Inserts, or removals, that follow one another: keys in order, backwards or scattered, some of them more than once, values small and at
+/// times too large for a leaf.
 fn burst(txn: &mut WriteTransaction, state: &mut State, trees: (u8, u8), start: u16, count: u8, kind: u8, seed: u64) {
     for step in 0..u16::from(count) * 2 {
         let number = match kind / 4 % 4 {
@@ -64,6 +64,12 @@ fn burst(txn: &mut WriteTransaction, state: &mut State, trees: (u8, u8), start: 
             _ => start.wrapping_add(step.wrapping_mul(2917)),
         };
         let family = if kind >= 128 && step % 3 == 0 { trees.1 } else { trees.0 };
+        if kind & 32 != 0 {
+            let key = key(family, number);
+            let entries = Arc::make_mut(state.entry(name(family)).or_default());
+            assert_eq!(txn.tree(&name(family)).unwrap().remove(&key).unwrap(), entries.remove(&key).is_some());
+            continue;
+        }
         let len = if kind & 64 != 0 { value_len(number.wrapping_add(step)) } else { usize::from(step % 150) };
         let (key, value) = (key(family, number), pattern(seed << 16 | u64::from(step), len));
         txn.tree(&name(family)).unwrap().insert(&key, &value).unwrap();

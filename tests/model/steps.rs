@@ -36,7 +36,7 @@ pub enum TreeOp {
 #[derive(Clone, Debug)]
 pub enum Op {
     In(u8, TreeOp),
-    /// Inserts that follow one another, into one tree or several by turns, with nothing looked at in between.
+    /// Inserts or removals that follow one another, in one tree or several by turns, with nothing looked at in between.
     Burst {
         trees: (u8, u8),
         start: u16,

@@ -1,4 +1,5 @@
-//! The threads that make commits durable when nobody waits for it: one makes checkpoints and gives back what nobody needs, one syncs the journal.
+//! The threads that make commits durable when nobody waits for it: one makes checkpoints and gives back what nobody needs, one syncs the journal;
+//! and one that has memory ready for writers who need more and more of it.
 //!
 //! Promises: what was asked for within some time begins by then, a sync also while a checkpoint runs; a checkpoint that failed is tried again, ever more
 //! slowly, and the next writer that needs it is told why; stopping waits for what is running.
@@ -103,12 +104,14 @@ impl Worker {
 pub(crate) struct Background {
     checkpoints: Worker,
     syncs: Worker,
+    frames: Worker,
 }
 
 impl Background {
     pub fn start(shared: &Arc<Shared>) -> Result<()> {
         shared.background.checkpoints.start("pentimento", shared, make_checkpoints)?;
-        shared.background.syncs.start("pentimento-sync", shared, sync_journal)
+        shared.background.syncs.start("pentimento-sync", shared, sync_journal)?;
+        shared.background.frames.start("pentimento-frames", shared, prepare_frames)
     }
 
     /// Asks for a checkpoint at once.
@@ -126,10 +129,16 @@ impl Background {
         self.syncs.ask_within(limit);
     }
 
+    /// Asks for memory to be prepared.
+    pub fn prepare_frames(&self) {
+        self.frames.ask_within(Duration::ZERO);
+    }
+
     /// Ends the threads, after what they may be doing.
     pub fn stop(&self) {
         self.checkpoints.stop();
         self.syncs.stop();
+        self.frames.stop();
     }
 }
 
@@ -159,6 +168,12 @@ fn sync_journal(shared: &Shared) {
     while shared.background.syncs.wait(None) == Wake::Due {
         // A failure poisons the store, so every writer is told.
         let _ = shared.flush();
+    }
+}
+
+fn prepare_frames(shared: &Shared) {
+    while shared.background.frames.wait(None) == Wake::Due {
+        shared.store.prepare_frames();
     }
 }
 

@@ -92,7 +92,7 @@ impl WriteTransaction {
     }
 }
 
-fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
+pub(crate) fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
     move |error| Error::OutcomeUnknown { at, source: Box::new(error) }
 }
 
@@ -111,8 +111,11 @@ impl Shared {
         self.conflicts.note(at, || footprint.unwrap_or_else(|| Footprint::of_redo(redo, limit)));
     }
 
-    fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
+    pub(crate) fn after_journaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
         let Some(journal) = self.journal.get() else { return Ok(()) };
+        if self.store.wants_frames() {
+            self.background.prepare_frames();
+        }
         match durability {
             Durability::Sync => journal.make_durable(at).map_err(unknown(at))?,
             Durability::Interval(interval) => self.background.sync_within(interval),
@@ -126,7 +129,7 @@ impl Shared {
         Ok(())
     }
 
-    fn after_unjournaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
+    pub(crate) fn after_unjournaled(&self, at: Timestamp, durability: Durability) -> Result<()> {
         match durability {
             Durability::Sync => self.checkpoint_covering(at).map_err(unknown(at))?,
             Durability::Interval(interval) => self.background.checkpoint_within(interval),

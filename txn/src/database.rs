@@ -34,13 +34,15 @@ pub(crate) struct Shared {
     pub conflicts: Arc<Conflicts>,
     /// The newest commits, for those who watch.
     pub feed: Arc<Log>,
+    /// One compaction at a time.
+    pub is_compacting: AtomicBool,
     /// Who wants to know of old readers.
     pub look_out: Option<LookOut>,
 }
 
 impl Shared {
     /// Waits until there is room in memory for another transaction: before it takes its turn, so that others can finish.
-    fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> Result<()> {
         while self.store.is_over_limit() {
             self.store.check_writable()?;
             self.store.maintain();
@@ -86,6 +88,7 @@ impl Handle {
             has_doomed: AtomicBool::new(true),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
             feed: Arc::new(Log::new(store.page_size())),
+            is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
             store,
         });
@@ -188,6 +191,10 @@ impl Database {
 
     pub(crate) fn conflicts(&self) -> &Arc<Conflicts> {
         &self.handle.shared.conflicts
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {

@@ -7,6 +7,7 @@ mod catalog;
 mod changes;
 mod check;
 mod commit;
+mod compact;
 mod database;
 mod deferred;
 mod durability;
@@ -41,12 +42,15 @@ const _: () = {
     is_movable::<ConcurrentTransaction>();
     is_movable::<HotReader>();
     is_movable::<Subscriber>();
+    is_movable::<Compactor>();
+    is_shareable::<BackgroundCompaction>();
 };
 
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
 pub use changes::{Change, ChangeKind, Changes};
 pub use check::{CheckReport, Finding};
+pub use compact::{BackgroundCompaction, Compaction, Compactor, HeldBack};
 pub use database::Database;
 pub use durability::Durability;
 pub use error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use pentimento_btree::{PageMut, ReadPages, WritePages};
-use pentimento_storage::{PageId, WriteSet};
+use pentimento_storage::{Hint, PageId, WriteSet};
 
 /// A write set behind the trees' traits.
 pub struct TxnPages(pub(crate) WriteSet);
@@ -19,6 +19,11 @@ impl ReadPages for TxnPages {
     fn prefetch(&self, id: PageId) {
         self.0.prefetch(id);
     }
+
+    #[inline]
+    fn hint(&self, id: PageId) -> Hint {
+        self.0.hint(id)
+    }
 }
 
 impl WritePages for TxnPages {
@@ -29,6 +34,11 @@ impl WritePages for TxnPages {
     #[inline]
     fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>> {
         let page = self.0.page_mut(id, capacity)?;
+        Ok(PageMut { body: page.body, len: page.len })
+    }
+
+    fn page_anew(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>> {
+        let page = self.0.page_anew(id, capacity)?;
         Ok(PageMut { body: page.body, len: page.len })
     }
 

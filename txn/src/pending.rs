@@ -60,6 +60,10 @@ impl Pending {
         self.items.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Adds an insert, whose operation it notes. Gives the memory that this takes, in bytes.
     #[inline]
     pub fn push(&mut self, redo: &mut Redo, key: &[u8], value: &[u8]) -> usize {

@@ -1,11 +1,12 @@
 //! A tree as a write transaction changes it.
 //!
-//! Promises: reads see all changes; inserts that follow one another wait to be applied in the order of their keys, until something else is done.
+//! Promises: reads see all changes; inserts that follow one another wait to be applied in the order of their keys, until something else is done;
+//! so do removals, to be applied leaf by leaf.
 
 use crate::deferred::Deferred;
 use crate::pages::TxnPages;
 use crate::redo::Redo;
-use crate::work::{OpenTree, Work};
+use crate::work::{OpenTree, Work, less};
 use crate::{Error, Key, KeyBounds, Result};
 use pentimento_btree::{self as btree, WritePages};
 use std::fmt;
@@ -105,19 +106,33 @@ impl<'t> TreeMut<'t> {
             .inspect_err(|_| *incomplete = true)
     }
 
-    /// Removes a key; `false` if it was not there.
+    /// Removes a key; `false` if it was not there. Removals that follow one another look for their keys at once, and are applied together
+    /// later, before anything else is done or read.
     ///
     /// # Errors
-    /// When a page is damaged or cannot be had.
+    /// When a page is damaged or cannot be had, now or for an earlier removal.
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
-        self.change(|tree, len, redo| {
-            let was_there = tree.remove(key.as_ref())?;
-            if was_there {
-                redo.remove(key.as_ref());
-            }
-            *len = less(*len, u64::from(was_there))?;
-            Ok(was_there)
-        })
+        let key = key.as_ref();
+        let work = self.work.as_it_is();
+        if !work.should_mark(self.at) {
+            let work = self.work.settled_mut(Work::settle);
+            work.check_settled()?;
+            return work.change(self.at, |tree, len, redo| {
+                let was_there = tree.remove(key)?;
+                if was_there {
+                    redo.remove(key);
+                }
+                *len = less(*len, u64::from(was_there))?;
+                Ok(was_there)
+            });
+        }
+        work.check_settled()?;
+        let (was_there, is_full) = work.mark(self.at, key)?;
+        self.work.defer();
+        if is_full {
+            self.work.settled_mut(Work::settle).check_settled()?;
+        }
+        Ok(was_there)
     }
 
     /// Removes a key, and returns its value.
@@ -312,11 +327,6 @@ impl<'t> TreeMut<'t> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// The number of entries after some were removed.
-fn less(len: u64, removed: u64) -> Result<u64> {
-    len.checked_sub(removed).ok_or_else(|| Error::damaged("tree", "it has more entries than its register counts"))
 }
 
 impl fmt::Debug for TreeMut<'_> {

@@ -1,7 +1,7 @@
 //! What a write transaction has done so far.
 //!
-//! Promises: inserts that wait are bounded in memory, and applied in the order of their keys; a failure while they are makes the transaction
-//! impossible to commit, and is told once.
+//! Promises: inserts and removals that wait are bounded in memory, and applied leaf by leaf; a failure while they are makes the transaction
+//! impossible to commit, and is told once. In a tree either inserts wait or removals, never both.
 
 use crate::catalog::{self, TreeRecord};
 use crate::pages::TxnPages;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 use pentimento_btree as btree;
 use std::sync::Arc;
 
-/// Inserts that follow one another begin to wait after so many: a small transaction applies each at once.
+/// Inserts, or removals, that follow one another begin to wait after so many: a small transaction applies each at once.
 const DIRECT: u32 = 8;
 /// The most memory that inserts may wait in, whatever a transaction may take before it spills.
 const PENDING_MAX: usize = 1 << 30;
@@ -26,15 +26,32 @@ pub(crate) struct OpenTree {
     pub len: u64,
     /// Whether `len` differs from the register.
     pub is_stale: bool,
-    /// How many inserts have followed one another.
-    streak: u32,
+    /// How many inserts have followed one another, or how many removals.
+    inserts: u32,
+    removals: u32,
     pending: Pending,
+    /// Removals that wait. They are in the operations already.
+    marks: btree::Marks,
 }
 
 impl OpenTree {
     pub fn new(name: &str, record: TreeRecord, len: u64) -> OpenTree {
-        OpenTree { name: name.into(), record, len, is_stale: false, streak: 0, pending: Pending::default() }
+        OpenTree {
+            name: name.into(),
+            record,
+            len,
+            is_stale: false,
+            inserts: 0,
+            removals: 0,
+            pending: Pending::default(),
+            marks: btree::Marks::default(),
+        }
     }
+}
+
+/// The number of entries after some were removed.
+pub(crate) fn less(len: u64, removed: u64) -> Result<u64> {
+    len.checked_sub(removed).ok_or_else(|| Error::damaged("tree", "it has more entries than its register counts"))
 }
 
 /// The private pages of a transaction, its trees and its operations.
@@ -95,8 +112,31 @@ impl Work {
     #[inline]
     pub fn should_wait(&mut self, at: usize, bytes: usize) -> bool {
         let open = &mut self.trees[at];
-        open.streak = open.streak.saturating_add(1);
-        open.streak > DIRECT && self.can_wait(bytes) && !self.redo.has_reserved()
+        open.removals = 0;
+        open.inserts = open.inserts.saturating_add(1);
+        open.inserts > DIRECT && open.marks.is_empty() && self.can_wait(bytes) && !self.redo.has_reserved()
+    }
+
+    /// Whether a removal from tree `at` had better wait, likewise.
+    #[inline]
+    pub fn should_mark(&mut self, at: usize) -> bool {
+        let open = &mut self.trees[at];
+        open.inserts = 0;
+        open.removals = open.removals.saturating_add(1);
+        open.removals > DIRECT && open.pending.is_empty() && !self.redo.has_reserved()
+    }
+
+    /// Has the removal of `key` from tree `at` wait. Tells whether it is there to be removed, and whether no more of them should wait.
+    #[inline]
+    pub fn mark(&mut self, at: usize, key: &[u8]) -> Result<(bool, bool)> {
+        let open = &mut self.trees[at];
+        let tree = btree::TreeMut::new(&mut self.pages, open.record.root);
+        let is_there = tree.mark(key, &mut open.marks)?;
+        if is_there {
+            self.redo.enter(&open.name);
+            self.redo.remove(key);
+        }
+        Ok((is_there, open.marks.bytes() > self.waiting_max))
     }
 
     /// Whether an insert of so many bytes is not too large to wait.
@@ -139,21 +179,30 @@ impl Work {
         result
     }
 
-    /// Something else than an insert is done with tree `at`.
+    /// Something else than an insert or a removal is done with tree `at`.
     #[inline]
     pub fn end_streak(&mut self, at: usize) {
-        self.trees[at].streak = 0;
+        let open = &mut self.trees[at];
+        (open.inserts, open.removals) = (0, 0);
     }
 
     /// Applies what waits. If that fails the transaction cannot be committed, and [`check_settled`](Work::check_settled) tells why.
     pub fn settle(&mut self) {
+        for open in &mut self.trees {
+            // Who looks after every step had better not wait.
+            if open.pending.len() as u64 + open.marks.len() <= u64::from(DIRECT) {
+                (open.inserts, open.removals) = (0, 0);
+            }
+        }
         let was_incomplete = std::mem::replace(&mut self.incomplete, true);
         match self.apply() {
             Ok(()) => self.incomplete = was_incomplete,
             Err(error) => *self.failure.get_mut() = Some(error),
         }
         self.waiting = 0;
-        self.trees.iter_mut().for_each(|open| open.pending = Pending::default());
+        for open in &mut self.trees {
+            (open.pending, open.marks) = Default::default();
+        }
         self.redo.applied();
     }
 
@@ -164,6 +213,12 @@ impl Work {
             let new = tree.insert_sorted(&sorted, sorted.filling)?;
             open.len += new;
             open.is_stale |= new > 0;
+        }
+        for open in self.trees.iter_mut().filter(|open| !open.marks.is_empty()) {
+            let marks = std::mem::take(&mut open.marks);
+            open.len = less(open.len, marks.len())?;
+            open.is_stale = true;
+            btree::TreeMut::new(&mut self.pages, open.record.root).remove_marked(marks)?;
         }
         Ok(())
     }

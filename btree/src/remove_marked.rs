@@ -1,0 +1,95 @@
+//! Removing many entries one by one, together.
+//!
+//! Who removes one key after the other is told of each whether it was there, which only takes a look. The entries are marked, and removed later:
+//! each leaf is then written once, without those that are marked.
+//!
+//! Promises: marks are used while the tree is as it was when they were made; a large value's page is freed with its entry; leaves that have
+//! become too small are merged with their neighbours, as after single removals.
+
+use pentimento_storage::PageId;
+
+use crate::balance::is_underfull;
+use crate::batch::OldEntries;
+use crate::edit::Fill;
+use crate::leaf_writer::write_leaf;
+use crate::lookup;
+use crate::marks::{LeafMarks, Marks};
+use crate::node::{Node, damaged};
+use crate::pages::WritePages;
+use crate::path::Way;
+use crate::tree_mut::TreeMut;
+
+/// How many leaves ahead one is asked for.
+const LEAVES_AHEAD: usize = 4;
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Marks the entry of `key` to be removed; `false` if there is none, or if it is marked already. Any change of the tree other than
+    /// [`remove_marked`](TreeMut::remove_marked) makes the marks useless.
+    ///
+    /// # Errors
+    /// When a page cannot be read or is damaged.
+    #[inline]
+    pub fn mark(&self, key: &[u8], marks: &mut Marks) -> Result<bool, P::Error> {
+        Ok(lookup::place(self.pages, self.root, key)?.is_some_and(|(leaf, index)| marks.mark(leaf, index)))
+    }
+
+    /// Removes the entries that are marked.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had, or the tree has changed since: marks that it has no entries for are damage. Some of the
+    /// entries have been removed then.
+    pub fn remove_marked(&mut self, marks: Marks) -> Result<(), P::Error> {
+        let expected = marks.len();
+        let leaves = marks.into_leaves();
+        let (mut removed, mut thin) = (0, Vec::new());
+        for (number, (page, marks)) in leaves.iter().enumerate() {
+            if let Some((ahead, _)) = leaves.get(number + LEAVES_AHEAD) {
+                self.pages.prefetch_mut(*ahead);
+            }
+            removed += self.remove_from_leaf(*page, marks, &mut thin)?;
+        }
+        if removed != expected {
+            return Err(damaged(self.root, "entries that were marked are not there").into());
+        }
+        // In order, so that a leaf takes in those to its right.
+        thin.sort_unstable();
+        thin.iter().try_for_each(|key| self.mend(Way::Key(key)))
+    }
+
+    /// Writes a leaf anew without the entries that are marked, and says how many went. If it is too small then a key that belongs there is added to `thin`.
+    fn remove_from_leaf(&mut self, page: PageId, marks: &LeafMarks, thin: &mut Vec<Vec<u8>>) -> Result<u64, P::Error> {
+        let capacity = self.capacity();
+        let body = self.pages.page(page)?.to_vec();
+        let leaf = Node::parse(page, &body)?;
+        if !leaf.is_leaf() {
+            return Err(damaged(page, "this is not a leaf").into());
+        }
+        let mut kept = Vec::with_capacity(leaf.count());
+        let (mut orphans, mut removed) = (Vec::new(), 0);
+        let mut entries = OldEntries::new(leaf);
+        for index in 0..leaf.count() {
+            let entry = entries.take()?;
+            if !marks.has(index) {
+                kept.push(entry);
+                continue;
+            }
+            removed += 1;
+            if let Fill::Large(page, _) = entry.fill {
+                orphans.push(page);
+            }
+        }
+        if kept.windows(2).any(|pair| pair[0].key.cmp(&pair[1].key).is_ge()) {
+            return Err(damaged(page, "keys do not ascend").into());
+        }
+        write_leaf(self, page, &kept)?;
+        if page != self.root && is_underfull(&Node::read(self.pages, page)?, capacity) {
+            if leaf.count() > 0 {
+                thin.push(leaf.key(0)?.to_vec());
+            }
+        } else {
+            self.pages.finished(page)?;
+        }
+        orphans.into_iter().try_for_each(|orphan| self.pages.free(orphan))?;
+        Ok(removed)
+    }
+}

@@ -1,0 +1,409 @@
+//! A file that shrinks: what compacting leaves is as good as a fresh copy, whatever goes on meanwhile, and it never takes more room than it says.
+
+mod common;
+
+use common::{Random, State, assert_clean, assert_sees, file_len, pattern};
+use pentimento::{Compaction, Database, Durability, Error};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// A file may become longer by so much while it is compacted, as the docs say, and by the table pages of one checkpoint.
+const MAX_GROWTH: u64 = 9 << 20;
+
+struct Home {
+    dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Home {
+    fn new() -> Home {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.pent");
+        Home { dir, path }
+    }
+
+    fn open(&self) -> Database {
+        Database::builder().durability(Durability::None).open(&self.path).unwrap()
+    }
+
+    /// The length of a copy in full pages, in the order of its keys.
+    fn fresh_copy(&self, state: &State) -> u64 {
+        let path = self.dir.path().join("fresh.pent");
+        let db = Database::builder().durability(Durability::None).open(&path).unwrap();
+        for (name, entries) in state {
+            let mut txn = db.begin_write().unwrap();
+            txn.tree(name).unwrap().bulk_load(entries.iter()).unwrap();
+            txn.commit().unwrap();
+        }
+        db.close().unwrap();
+        let len = file_len(&path);
+        std::fs::remove_file(path).unwrap();
+        len
+    }
+}
+
+/// Entries in several trees, put in in random order by many commits, some of their values large.
+fn fill(db: &Database, state: &mut State, seed: u64, entries: u64, large_in: u64) {
+    let mut random = Random(seed);
+    let mut left = entries;
+    while left > 0 {
+        let mut txn = db.begin_write().unwrap();
+        for _ in 0..left.min(2000) {
+            let name = ["orders", "people", "places"][random.below(3) as usize];
+            let key = format!("{:016x}", random.next()).into_bytes();
+            let len = if large_in > 0 && random.below(large_in) == 0 {
+                3000 + random.below(60_000)
+            } else {
+                80 + random.below(80)
+            };
+            let value = pattern(random.next(), len as usize);
+            txn.tree(name).unwrap().insert(&key, &value).unwrap();
+            Arc::make_mut(state.entry(name.to_owned()).or_default()).insert(key, value);
+        }
+        txn.commit().unwrap();
+        left -= left.min(2000);
+    }
+    db.checkpoint().unwrap();
+}
+
+/// Removes the entries that `goes` says, by their number in the order of the keys of their tree.
+fn thin_out(db: &Database, state: &mut State, mut goes: impl FnMut(usize, usize) -> bool) {
+    for (name, entries) in state.iter_mut() {
+        let count = entries.len();
+        let gone: Vec<Vec<u8>> =
+            entries.keys().enumerate().filter(|(at, _)| goes(*at, count)).map(|(_, key)| key.clone()).collect();
+        for keys in gone.chunks(2000) {
+            let mut txn = db.begin_write().unwrap();
+            for key in keys {
+                assert!(txn.tree(name).unwrap().remove(key).unwrap());
+                Arc::make_mut(entries).remove(key);
+            }
+            txn.commit().unwrap();
+        }
+    }
+    db.checkpoint().unwrap();
+}
+
+/// Compacts, and looks at the length of the file after every step.
+fn compact_watched(db: &Database, path: &Path) -> Compaction {
+    let before = file_len(path);
+    let mut compactor = db.compactor().unwrap();
+    for step in 0.. {
+        let is_done = compactor.step(300_000).unwrap().is_done;
+        let now = file_len(path);
+        assert!(now <= before + MAX_GROWTH, "the file grew from {before} to {now} at step {step}");
+        if is_done {
+            break;
+        }
+        assert!(step < 100_000, "{:?}", compactor.progress());
+    }
+    compactor.progress().clone()
+}
+
+#[track_caller]
+fn assert_compact(home: &Home, state: &State, len: u64) {
+    let fresh = home.fresh_copy(state);
+    println!("{len} bytes, a fresh copy has {fresh}: {:.3}", len as f64 / fresh as f64);
+    assert!(len as f64 <= 1.15 * fresh as f64, "{len} bytes, a fresh copy has {fresh}");
+}
+
+/// Deletes in one way, compacts, and compares with a fresh copy.
+fn shrinks(seed: u64, entries: u64, large_in: u64, goes: impl FnMut(usize, usize) -> bool) {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, seed, entries, large_in);
+    thin_out(&db, &mut state, goes);
+    let before = file_len(&home.path);
+    let done = compact_watched(&db, &home.path);
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    println!("{before} bytes became {}: {done:?}", done.bytes_now);
+    assert_eq!((done.bytes_before, done.bytes_now), (before, file_len(&home.path)));
+    assert!(done.is_done && done.held.is_empty());
+    assert_compact(&home, &state, done.bytes_now);
+
+    // Once is enough, after opening again, too.
+    let written = db.stats().bytes_written;
+    let again = db.compact().unwrap();
+    assert_eq!((again.bytes_moved, again.bytes_merged, again.commits), (0, 0, 0), "{again:?}");
+    assert_eq!(db.stats().bytes_written, written, "nothing to do is nothing written");
+    db.close().unwrap();
+    let db = home.open();
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert_compact(&home, &state, file_len(&home.path));
+}
+
+#[test]
+fn after_deleting_nine_in_ten_at_random() {
+    let mut random = Random(1);
+    shrinks(11, 120_000, 0, |_, _| random.below(10) != 0);
+}
+
+#[test]
+fn after_deleting_a_range() {
+    shrinks(12, 60_000, 0, |at, count| at > count / 20 && at < count * 19 / 20);
+}
+
+#[test]
+fn after_deleting_every_other_entry() {
+    shrinks(13, 60_000, 0, |at, _| at % 2 == 0);
+}
+
+#[test]
+fn after_deleting_large_values() {
+    let mut random = Random(2);
+    shrinks(14, 20_000, 12, |_, _| random.below(10) != 0);
+}
+
+#[test]
+fn after_dropping_trees() {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 15, 60_000, 0);
+    let mut txn = db.begin_write().unwrap();
+    txn.drop_tree("orders").unwrap();
+    txn.drop_tree("people").unwrap();
+    txn.commit().unwrap();
+    state.retain(|name, _| name == "places");
+    let done = db.compact().unwrap();
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
+fn a_store_without_free_places_does_not_grow_beyond_the_limit() {
+    // Halves of leaves, none of them free, so that merged ones find no place but at the end.
+    let home = Home::new();
+    let db = Database::builder().durability(Durability::None).page_size(8192).open(&home.path).unwrap();
+    let mut state = State::new();
+    let entries = Arc::make_mut(state.entry("halves".to_owned()).or_default());
+    for number in 0..30_000u64 {
+        entries.insert((number * 7919).to_be_bytes().to_vec(), pattern(number, 1000));
+    }
+    let mut txn = db.begin_write().unwrap();
+    txn.tree("halves").unwrap().bulk_load(entries.iter()).unwrap();
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    thin_out(&db, &mut state, |at, _| at % 7 < 4);
+    // What was freed is taken again.
+    let filler = Arc::make_mut(state.entry("filler".to_owned()).or_default());
+    let mut number = 0;
+    while db.stats().slots_free > 300 {
+        let mut txn = db.begin_write().unwrap();
+        let mut tree = txn.tree("filler").unwrap();
+        for _ in 0..64 {
+            let (key, value) = (u64::to_be_bytes(number).to_vec(), pattern(number, 1980));
+            tree.insert(&key, &value).unwrap();
+            filler.insert(key, value);
+            number += 1;
+        }
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+        assert!(number < 100_000);
+    }
+    let done = compact_watched(&db, &home.path);
+    println!("{done:?}");
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
+fn beside_writers_and_readers() {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 16, 80_000, 400);
+    let mut random = Random(3);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let before = file_len(&home.path);
+    let stop = AtomicBool::new(false);
+    let (commits, reads) = (AtomicU64::new(0), AtomicU64::new(0));
+    let expected = Arc::new(state.clone());
+    let mine = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // A tree of its own, so that the others stay as they are.
+            let mut random = Random(4);
+            let mut mine = BTreeMap::new();
+            while !stop.load(Ordering::Relaxed) || commits.load(Ordering::Relaxed) < 100 {
+                let mut txn = db.begin_write().unwrap();
+                for _ in 0..5 {
+                    let key = random.below(3000).to_be_bytes().to_vec();
+                    let value = pattern(random.next(), 300);
+                    txn.tree("busy").unwrap().insert(&key, &value).unwrap();
+                    mine.insert(key, value);
+                }
+                txn.set_durability(if random.below(8) == 0 { Durability::Sync } else { Durability::None }).unwrap();
+                txn.commit().unwrap();
+                commits.fetch_add(1, Ordering::Relaxed);
+            }
+            mine
+        });
+        for seed in 0..2 {
+            let (db, expected, stop, reads) = (&db, &expected, &stop, &reads);
+            scope.spawn(move || {
+                let mut random = Random(100 + seed);
+                while !stop.load(Ordering::Relaxed) {
+                    let snapshot = db.snapshot().unwrap();
+                    for _ in 0..50 {
+                        for (name, entries) in expected.iter() {
+                            let probe = format!("{:016x}", random.next()).into_bytes();
+                            let Some((key, value)) = entries.range(probe..).next() else { continue };
+                            let tree = snapshot.tree(name).unwrap();
+                            assert!(tree.get(key).unwrap() == Some(value.as_slice()), "of {key:?}");
+                            reads.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+        let done = db.compact().unwrap();
+        println!("{before}: {done:?}");
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    assert!(commits.load(Ordering::Relaxed) >= 100 && reads.load(Ordering::Relaxed) > 0);
+    state.insert("busy".to_owned(), Arc::new(mine));
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert!(file_len(&home.path) < before / 2, "{before} bytes became {}", file_len(&home.path));
+    let done = db.compact().unwrap();
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
+fn stopped_and_begun_again() {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 17, 60_000, 300);
+    let mut random = Random(5);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let mut db = Some(db);
+    for round in 0.. {
+        let open = db.take().unwrap();
+        let mut compactor = open.compactor().unwrap();
+        assert!(matches!(open.compact(), Err(Error::Busy)), "one at a time");
+        let mut is_done = false;
+        for _ in 0..round + 1 {
+            is_done = compactor.step(100_000).unwrap().is_done;
+        }
+        drop(compactor);
+        assert_sees(&open.snapshot().unwrap(), &state);
+        assert_clean(&open);
+        if round % 3 == 1 {
+            open.close().unwrap();
+            db = Some(home.open());
+        } else {
+            db = Some(open);
+        }
+        if is_done {
+            break;
+        }
+        assert!(round < 200, "it comes to an end although it is begun anew again and again");
+    }
+    assert_compact(&home, &state, file_len(&home.path));
+}
+
+#[test]
+fn what_a_snapshot_holds_is_told_and_won_when_it_goes() {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 18, 60_000, 0);
+    let before = state.clone();
+    let report = db.snapshot().unwrap().labelled("nightly report");
+    let mut random = Random(6);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let full = file_len(&home.path);
+    let done = db.compact().unwrap();
+    println!("{full}: {done:?}");
+    assert!(done.is_done);
+    assert_eq!(done.held.len(), 1, "{:?}", done.held);
+    assert_eq!(done.held[0].label.as_deref(), Some("nightly report"));
+    assert_eq!(done.held[0].at, report.timestamp());
+    // It sees all that there was before the removals.
+    assert!(done.held[0].bytes > full / 2, "{:?} of {full}", done.held);
+    assert_sees(&report, &before);
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    drop(report);
+    let done = db.compact().unwrap();
+    assert!(done.held.is_empty());
+    assert_clean(&db);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
+fn in_the_background_within_a_budget() {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 19, 40_000, 0);
+    let mut random = Random(7);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let started = std::time::Instant::now();
+    let budget = 512 << 10;
+    let compaction = db.compact_in_background(budget).unwrap();
+    assert!(matches!(db.compactor(), Err(Error::Busy)));
+    thread::sleep(Duration::from_millis(300));
+    let stopped = compaction.stop().unwrap();
+    let most = started.elapsed().as_secs_f64() * budget as f64 + (1 << 20) as f64;
+    let written = stopped.bytes_moved + stopped.bytes_merged;
+    assert!(written > 0 && written as f64 <= most, "{written} bytes, where {most} were allowed");
+    assert!(!stopped.is_done);
+    let done = db.compact_in_background(1 << 30).unwrap().wait().unwrap();
+    assert!(done.is_done);
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_compact(&home, &state, file_len(&home.path));
+    drop(db.compact_in_background(1).unwrap());
+    assert!(matches!(db.compact_in_background(0), Err(Error::InvalidOption { .. })));
+    db.close().unwrap();
+}
+
+#[test]
+fn where_there_is_nothing_to_do() {
+    let db = Database::in_memory().unwrap();
+    let done = db.compact().unwrap();
+    assert!(done.is_done && done.bytes_now == 0 && done.commits == 0);
+    let home = Home::new();
+    let db = home.open();
+    assert_eq!(db.compact().unwrap().commits, 0, "a new store");
+    db.close().unwrap();
+    let db = Database::builder().read_only(true).open(&home.path).unwrap();
+    assert!(matches!(db.compact(), Err(Error::ReadOnly)));
+}
+
+#[test]
+fn what_was_moved_survives_a_kill() {
+    // The process ends without closing: journal and checkpoint must agree on what was moved and what was not.
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 20, 30_000, 200);
+    let mut random = Random(8);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let mut compactor = db.compactor().unwrap();
+    for round in 0..12 {
+        let is_done = compactor.step(200_000).unwrap().is_done;
+        let mut txn = db.begin_write().unwrap();
+        let (key, value) = (vec![round], pattern(u64::from(round), 500));
+        txn.tree("orders").unwrap().insert(&key, &value).unwrap();
+        txn.set_durability(Durability::Sync).unwrap();
+        txn.commit().unwrap();
+        Arc::make_mut(state.get_mut("orders").unwrap()).insert(key, value);
+        let left = Home::new();
+        for entry in home.path.parent().unwrap().read_dir().unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), left.path.with_file_name(entry.file_name())).unwrap();
+        }
+        let recovered = left.open();
+        assert_sees(&recovered.snapshot().unwrap(), &state);
+        assert_clean(&recovered);
+        if is_done {
+            break;
+        }
+    }
+}
