@@ -130,6 +130,7 @@ fn what_was_told_is_what_is_there() {
                 }
                 Step::Maintain => drop(db.maintain().unwrap()),
                 Step::Checkpoint => drop(db.checkpoint().unwrap()),
+                Step::Flush => drop(db.compact().unwrap()),
                 _ => {}
             }
             for (every, copy) in [1, 7].into_iter().zip(&mut copies) {
