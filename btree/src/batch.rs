@@ -3,6 +3,8 @@
 //! Promises: each leaf is met once, whatever number of entries goes into it, and asked for some entries before it is needed; where the
 //! entries do not fit they are merged with what is there, straight into new leaves, of which the parent learns in one step.
 
+use std::collections::VecDeque;
+
 use pentimento_storage::PageId;
 
 use crate::edit::{Fill, NodeMut, Put};
@@ -15,7 +17,7 @@ use crate::path::{Path, Way};
 use crate::tree_mut::{TreeMut, check_key, check_value};
 use crate::value::large_value_mut;
 
-/// How many entries ahead their leaf is asked for, at least.
+/// How many leaves ahead one is asked for.
 const LEAVES_AHEAD: usize = 6;
 /// How many entries ahead their own bytes are asked for.
 const BYTES_AHEAD: usize = 10;
@@ -60,36 +62,73 @@ pub trait SortedEntries {
     }
 }
 
+/// Entries `from..end`, which belong into one leaf.
+struct Group {
+    /// `None` for a single entry that is too large to be treated with others.
+    leaf: Option<PageId>,
+    /// The way to the leaf, as long as it is known.
+    path: Option<Path>,
+    from: usize,
+    end: usize,
+}
+
+/// What became of the entries of a group.
+struct Added {
+    /// How many keys are new.
+    new: u64,
+    /// Whether leaves were divided or merged with others.
+    moved: bool,
+}
+
 impl<P: WritePages> TreeMut<'_, P> {
     /// Inserts entries that are in order already, and says how many keys are new. Keys that do not ascend are a fault.
     ///
     /// # Errors
     /// When a key or a value is too long, a page is damaged or cannot be had. Some of the entries have been inserted then.
     pub fn insert_sorted(&mut self, entries: &impl SortedEntries, filling: Filling) -> Result<u64, P::Error> {
-        let inline_max = inline_max(self.capacity());
-        let (mut at, mut new, mut ahead) = (0, 0, LEAVES_AHEAD);
-        while at < entries.len() {
-            let (key, value) = entries.entry(at);
-            if value.len() > inline_max || key.len() > inline_max {
-                new += u64::from(self.insert(key, value)?);
-                at += 1;
-                continue;
+        let (mut ahead, mut next, mut new) = (VecDeque::with_capacity(LEAVES_AHEAD + 1), 0, 0);
+        loop {
+            while next < entries.len() && ahead.len() <= LEAVES_AHEAD {
+                let group = self.group_at(entries, next)?;
+                next = group.end;
+                ahead.push_back(group);
             }
-            if at + ahead < entries.len() {
-                let (_, leaf) = Path::seek_unread(self.pages, self.root, entries.entry(at + ahead).0)?;
-                self.pages.prefetch_mut(leaf);
-            }
-            let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
-            let end = self.end_of_group(&path, entries, at)?;
-            ahead = LEAVES_AHEAD.max(2 * (end - at).min(256));
-            let (next, added) = self.add_in_place(page, entries, at, end)?;
-            (at, new) = (next, new + added);
-            if at < end {
-                new += self.rebuild(&path, page, entries, at, end, filling)?;
-                at = end;
+            let Some(group) = ahead.pop_front() else { return Ok(new) };
+            let (at, done) = match group.leaf {
+                Some(page) => self.add_in_place(page, entries, group.from, group.end)?,
+                None => {
+                    let (key, value) = entries.entry(group.from);
+                    (group.end, Added { new: u64::from(self.insert(key, value)?), moved: true })
+                }
+            };
+            new += done.new;
+            if done.moved {
+                // Leaves were divided or merged: the others may be other ones now.
+                ahead.clear();
+                next = group.end;
+            } else if let Some(page) = group.leaf.filter(|_| at < group.end) {
+                let path = match group.path {
+                    Some(path) => path,
+                    None => Path::seek_unread(self.pages, self.root, entries.entry(at).0)?.0,
+                };
+                new += self.rebuild(&path, page, entries, at, group.end, filling)?;
+                // The leaves to the right are as they were, but perhaps no longer at the same place below their parents.
+                ahead.iter_mut().for_each(|group: &mut Group| group.path = None);
             }
         }
-        Ok(new)
+    }
+
+    /// Finds the leaf of entry `from`, and asks for it.
+    fn group_at(&self, entries: &impl SortedEntries, from: usize) -> Result<Group, P::Error> {
+        let inline_max = inline_max(self.capacity());
+        let (key, value) = entries.entry(from);
+        if value.len() > inline_max || key.len() > inline_max {
+            return Ok(Group { leaf: None, path: None, from, end: from + 1 });
+        }
+        let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
+        self.pages.prefetch_mut(page);
+        let end = self.end_of_group(&path, entries, from)?;
+        Ok(Group { leaf: Some(page), path: Some(path), from, end })
     }
 
     /// The number of the first entry from `at` on that does not belong into the leaf at the end of `path`.
@@ -111,17 +150,17 @@ impl<P: WritePages> TreeMut<'_, P> {
         Ok(end)
     }
 
-    /// Puts entries into their leaf as long as there is room. Gives the number of the first that is left, and how many keys are new.
+    /// Puts entries into their leaf as long as there is room. Gives the number of the first that is left, and what was done.
     fn add_in_place(
         &mut self,
         page: PageId,
         entries: &impl SortedEntries,
         from: usize,
         end: usize,
-    ) -> Result<(usize, u64), P::Error> {
+    ) -> Result<(usize, Added), P::Error> {
         let capacity = self.capacity();
         if self.is_hopeless(page, entries, from, end)? {
-            return Ok((from, 0));
+            return Ok((from, Added { new: 0, moved: false }));
         }
         let target = self.pages.page_mut(page, capacity)?;
         let mut leaf = NodeMut::open_leaf(page, target)?;
@@ -151,7 +190,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             }
             at = end;
         }
-        Ok((at, new))
+        Ok((at, Added { new, moved: wasteful }))
     }
 
     /// Whether entries will not fit into their leaf: what must be merged had better not be copied before.

@@ -64,5 +64,6 @@ pub use reclaim::Progress;
 pub use relocate::{Copied, Extent, Moved, Placed, Tail, slots_of_body};
 pub use stats::{Held, Stats};
 pub use store::{Options, Store};
+pub use sync::stand_back;
 pub use turn::Patience;
 pub use write_set::{BodyMut, Savepoint, WriteSet};

@@ -34,6 +34,16 @@ mod real {
         }
     }
 
+    /// Has this thread stand back behind those who work for somebody who waits. Only where a thread has a niceness of its own.
+    pub fn stand_back() {
+        // A part of what the others get, so that what it holds is not held for long.
+        #[cfg(target_os = "linux")]
+        const NICENESS: i32 = 5;
+        // Whoever may not, or need not, goes on as before.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(NICENESS);
+    }
+
     /// Milliseconds since some moment, for people: cheap to ask, and a few milliseconds late.
     pub(crate) fn coarse_ms() -> u64 {
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -61,11 +71,15 @@ mod real {
         fence(Ordering::SeqCst);
     }
 
+    /// Under a schedule nobody stands back.
+    pub fn stand_back() {}
+
     pub(crate) fn coarse_ms() -> u64 {
         0
     }
 }
 
+pub use real::stand_back;
 pub(crate) use real::*;
 
 /// A count of events, for people.

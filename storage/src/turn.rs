@@ -3,7 +3,7 @@
 //! Promises:
 //! 1. One holder at a time, who may be another thread than the one that took it.
 //! 2. Whoever finds the turn free takes it, even if others are being woken: a hand-over to a sleeping thread costs more than a small commit. But
-//!    once the first in line has waited for a millisecond the turn is handed to it and to nobody else: nobody starves.
+//!    once the first in line has waited for a tenth of a millisecond the turn is handed to it and to nobody else: nobody starves.
 //! 3. Passing the turn wakes one thread at most.
 //! 4. Who comes alone looks again for some microseconds before he goes to sleep: a small commit takes less than falling asleep and waking up.
 
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Longer than this nobody waits at the head of the line while others overtake.
-const OVERTAKING: Duration = Duration::from_millis(1);
+const OVERTAKING: Duration = Duration::from_micros(100);
 
 /// How long to wait between two looks, in pauses of the processor (some ten to forty nanoseconds each).
 const PAUSES: usize = 8;

@@ -8,6 +8,7 @@ use crate::database::Shared;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Instant, Mutex};
 use crate::{Error, Result};
+use pentimento_storage::stand_back;
 use std::time::Duration;
 
 /// How often the checkpointer looks for versions that wait to be given back, and how soon again while there are many.
@@ -143,6 +144,8 @@ impl Background {
 }
 
 fn make_checkpoints(shared: &Shared) {
+    // Nobody waits for it, or whoever does leaves it the processor.
+    stand_back();
     let (mut retry, mut idle) = (FIRST_RETRY, TIDY_EVERY);
     loop {
         match shared.background.checkpoints.wait(Some(idle)) {
@@ -172,6 +175,7 @@ fn sync_journal(shared: &Shared) {
 }
 
 fn prepare_frames(shared: &Shared) {
+    stand_back();
     while shared.background.frames.wait(None) == Wake::Due {
         shared.store.prepare_frames();
     }

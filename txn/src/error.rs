@@ -182,7 +182,9 @@ pub enum Error {
         max: usize,
     },
     /// Changes go from an older snapshot to a newer one.
-    #[error("the snapshot of {other} is younger than that of {asked}; ask the younger one what changed since the older")]
+    #[error(
+        "the snapshot of {other} is younger than that of {asked}; ask the younger one what changed since the older"
+    )]
     NotOlder {
         /// The timestamp of the snapshot that was asked.
         asked: Timestamp,
@@ -190,7 +192,9 @@ pub enum Error {
         other: Timestamp,
     },
     /// The two snapshots are of different stores, or of one that was opened twice for reading.
-    #[error("the snapshots are of different stores, or of one store opened twice; take both through clones of one handle")]
+    #[error(
+        "the snapshots are of different stores, or of one store opened twice; take both through clones of one handle"
+    )]
     OtherStore,
     /// The savepoint is of another transaction, or was rolled back over.
     #[error("the savepoint is gone: it was rolled back over, or belongs to another transaction")]

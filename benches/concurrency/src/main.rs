@@ -30,10 +30,26 @@ struct Goal {
     is_met: bool,
 }
 
+const HELP: &str = "\
+Measures hot readers and concurrent transactions beside those of other engines.
+
+Usage: pentimento-concurrency [--quick] [hot] [commits]
+
+  hot      reading the newest value over and over: hot_reader(), arc-swap, hotread, left-right, evmap
+  commits  durable transactions of one key by 1 to 16 threads, ours and canopydb's
+  --quick  shorter rounds, and fewer
+
+Without hot or commits both are measured. Goals and whether they are met stand below the tables.
+Files go to the folder for temporary files: set TMPDIR to a folder on the disk to be measured.";
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| ["-h", "--help"].contains(&word.as_str())) {
+        println!("{HELP}");
+        return;
+    }
     if let Some(unknown) = words.iter().find(|word| !["--quick", "hot", "commits"].contains(&word.as_str())) {
-        eprintln!("unknown: {unknown:?}; there are --quick, hot, commits");
+        eprintln!("unknown: {unknown:?}\n\n{HELP}");
         std::process::exit(2);
     }
     let is_quick = words.iter().any(|word| word == "--quick");
