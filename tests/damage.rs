@@ -370,7 +370,7 @@ fn files_tell_their_path() {
     assert!(matches!(refused(b"short"), Error::NotAStore { path: named, .. } if named == path));
     let cut = (sample.live.last().unwrap() + 1) * SLOT_BYTES - 1;
     assert!(matches!(refused(&sample.bytes[..cut]), Error::Truncated { path: named, .. } if named == path));
-    let newer = with_metas(sample, |meta| meta[8] = 2);
+    let newer = with_metas(sample, |meta| meta[8] = 9);
     assert!(matches!(refused(&newer), Error::UnsupportedVersion { path: named, .. } if named == path));
 
     // A file without any bytes is not damaged: it is a store that is yet to be made; but not by those who only read.

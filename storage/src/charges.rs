@@ -66,6 +66,15 @@ pub(crate) struct Balance {
     pub bytes: u64,
 }
 
+/// What one pin needs, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// What would be free without it.
+    pub alone: u64,
+    /// What other pins need, too.
+    pub shared: u64,
+}
+
 /// Accounts by pin.
 pub(crate) struct Charges<T> {
     accounts: BTreeMap<Timestamp, Account<T>>,
@@ -132,6 +141,42 @@ impl<T: Charged> Charges<T> {
                 _ => freed.extend(sublist.chunks),
             }
         }
+    }
+
+    /// For each of `pins` (ascending, all that are charged among them) how many bytes it needs: alone, and together with others.
+    /// Costs the number of sublists, not of items.
+    pub fn shares(&self, pins: &[Timestamp]) -> Vec<Share> {
+        let mut shares = vec![Share::default(); pins.len()];
+        // Bytes that are shared from a pin on, and no more from another on: summed up at the end.
+        let mut changes = vec![0_i64; pins.len() + 1];
+        let mut need = |bytes: u64, first: usize, last: usize| {
+            if first == last {
+                shares[first].alone += bytes;
+            } else if first < last {
+                changes[first] += bytes as i64;
+                changes[last + 1] -= bytes as i64;
+            }
+        };
+        for (pin, account) in &self.accounts {
+            let Ok(last) = pins.binary_search(pin) else { continue };
+            for (older, sublist) in &account.sublists {
+                let first = pins.partition_point(|pin| pin <= older);
+                if pins.get(first).is_some_and(|first| sublist.newest_birth <= *first) {
+                    need(sublist.bytes, first, last);
+                } else {
+                    // A pin has come between their births since they were charged.
+                    for item in sublist.chunks.iter().flatten() {
+                        need(item.bytes(), pins.partition_point(|pin| *pin < item.birth()), last);
+                    }
+                }
+            }
+        }
+        let mut shared = 0;
+        for (share, change) in shares.iter_mut().zip(changes) {
+            shared += change;
+            share.shared = shared as u64;
+        }
+        shares
     }
 
     /// What each pin is charged.
@@ -208,6 +253,14 @@ mod tests {
                 let mut charged: Vec<Item> = charges.iter().map(|(_, item)| *item).collect();
                 let total: (u64, u64) = charges.balances().fold((0, 0), |sum, b| (sum.0 + b.items, sum.1 + b.bytes));
                 assert_eq!(total, (charged.len() as u64, charged.iter().map(|item| item.end).sum()));
+                for (share, pin) in charges.shares(&pins).iter().zip(&pins) {
+                    let (mut alone, mut shared) = (0, 0);
+                    for item in all.iter().filter(|item| item.birth <= pin.0 && pin.0 < item.end) {
+                        let needing = pins.iter().filter(|pin| item.birth <= pin.0 && pin.0 < item.end).count();
+                        *(if needing == 1 { &mut alone } else { &mut shared }) += item.bytes();
+                    }
+                    assert_eq!(*share, Share { alone, shared });
+                }
                 charged.sort();
                 all.sort();
                 assert_eq!(charged, all);

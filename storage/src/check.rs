@@ -1,21 +1,25 @@
 //! The checker of law 3 and its neighbours: what is in the file and in memory, accounted for once.
 //!
 //! It holds the writer's turn and the reclaimer, waits for a running checkpoint, finishes reclamation, and then looks at everything:
-//! - every slot is exactly one of: meta, newest version, retained version, table page, free;
+//! - every slot is exactly one of: meta, newest version, retained version, table page, list of names, free;
 //! - every retained version is charged or waiting exactly once, its life does not overlap with another's, and some pin lies in it;
 //! - every version in the medium has the checksum, number, birth and length that its table entry says; table pages check out;
-//! - every frame is owned exactly once.
+//! - every frame is owned exactly once;
+//! - what each named snapshot needs is there: its table pages, charged to it or to another that needs them, and its versions; and so is the list of names.
 //!
 //! It reports all that it finds, not the first.
 
 use crate::history::Version;
 use crate::layout::{PageHeader, Run, SLOT_BYTES};
 use crate::meta::META_SLOTS;
+use crate::named;
+use crate::past::each_with_next;
 use crate::pins::ReaderKind;
 use crate::place::Place;
 use crate::read::Pin;
 use crate::store::Store;
 use crate::sync::{Arc, Ordering};
+use crate::table_differences::{Difference, TableRoot, differences};
 use crate::table_page::{DiskEntry, check_page};
 use crate::turn::Patience;
 use crate::{PageId, Timestamp};
@@ -61,8 +65,12 @@ pub struct Summary {
     pub slots_newest: u64,
     /// Slots of superseded versions.
     pub slots_retained: u64,
-    /// Slots of table pages.
+    /// Slots of table pages of the durable checkpoint.
     pub slots_table: u64,
+    /// Slots of table pages that only named snapshots need, and of the list of names.
+    pub slots_named: u64,
+    /// Named snapshots.
+    pub named_snapshots: u64,
     /// Free slots.
     pub slots_free: u64,
 }
@@ -112,6 +120,7 @@ impl Store {
             checker.claim_frame(PageId::NONE, place);
         }
         checker.table_pages();
+        checker.named(&reclaimer);
         for run in self.reserved.lock().clone() {
             checker.claim(run, || "a copy that a compaction is making".to_owned());
         }
@@ -314,6 +323,78 @@ impl Checker<'_> {
                     format!("the durable checkpoint has its version of {there}, memory that of {here}"),
                 );
             }
+        }
+    }
+
+    fn named(&mut self, reclaimer: &crate::reclaim::Reclaimer) {
+        let list = self.store.named.lock().clone();
+        self.summary.named_snapshots = list.len() as u64;
+        let Ok(medium) = self.store.medium() else { return };
+        let (list_ref, pages) = {
+            let state = self.store.meta.lock();
+            (state.list, state.pages)
+        };
+        let durable = self.store.pins.durable.get().unwrap_or_default();
+        match list_ref.map(|list_ref| named::read(medium, &list_ref, durable)).transpose() {
+            Ok(there) if there.as_ref().is_some_and(|there| *there == list) || (there.is_none() && list.is_empty()) => {
+            }
+            Ok(_) => self.find(None, None, "the list of named snapshots in the file is another than that in memory"),
+            Err(error) => self.find(None, None, error.to_string()),
+        }
+        if let Some(list_ref) = list_ref {
+            self.claim(list_ref.run, || "the list of named snapshots".to_owned());
+            self.summary.slots_named += list_ref.run.slots;
+        }
+        // What is charged, and what a comparison of the tables says.
+        let mut charged = BTreeMap::new();
+        for (pin, table) in reclaimer.table_pages() {
+            self.claim(table.run, || format!("a table page of the checkpoint of {}", table.written));
+            self.summary.slots_named += table.run.slots;
+            let needed = |pin: Timestamp| table.written <= pin && pin < table.replaced;
+            if !pin.is_some_and(|pin| needed(pin) && list.iter().any(|named| named.at == pin)) {
+                let what = format!("a table page of {} to {} is kept for {pin:?}", table.written, table.replaced);
+                self.find(None, Some(table.run.start), what);
+            }
+            charged.insert(table.run, pin);
+        }
+        let root = self.store.durable.read().root();
+        let compared = each_with_next(&list, TableRoot { at: durable, pages, root }, |older, newer| {
+            differences(medium, older, newer, &mut |difference| {
+                match difference {
+                    Difference::TablePage { run, .. } => {
+                        if charged.remove(&run) != Some(Some(older.at)) {
+                            let what = format!("{} needs a table page there, but is not charged with it", older.at);
+                            self.find(None, Some(run.start), what);
+                        }
+                    }
+                    Difference::Entry { id, entry, .. } => self.named_entry(id, entry, older.at),
+                }
+                Ok(())
+            })
+        });
+        if let Err(error) = compared {
+            self.find(None, None, format!("a named snapshot cannot be read: {error}"));
+        }
+        for (run, pin) in charged {
+            self.find(None, Some(run.start), format!("a table page is charged to {pin:?}, which does not need it"));
+        }
+    }
+
+    /// Whether memory has what the table of a named snapshot says, and the snapshot that is compared with it does not.
+    fn named_entry(&mut self, id: PageId, entry: DiskEntry, at: Timestamp) {
+        let located = self.store.locate(id, at);
+        let is_there = match (entry, located) {
+            (DiskEntry::Version { run, birth, .. }, Some((place, here, _))) => {
+                here == birth && self.store.run_of(place) == Some(run)
+            }
+            (DiskEntry::Register { value, birth }, Some((place, here, _))) => {
+                here == birth && place.as_immediate() == Some(value)
+            }
+            _ => false,
+        };
+        if !is_there {
+            let what = format!("the named snapshot of {at} says {entry:?}, memory says {located:?}");
+            self.find(Some(id), None, what);
         }
     }
 

@@ -11,11 +11,15 @@
 //! 5. *Settle*: the places of the written versions change from frame to slots, in the table by compare-and-swap, then in the history, always both.
 //! 6. Our own registration is dropped, and all others are looked at, once: frames that somebody may be reading are kept for them.
 //!
+//! All checkpoints carry the list of named snapshots on. One that is made for a new name writes a new list between steps 3 and 4, and the same meta makes both durable:
+//! see `naming.rs`.
+//!
 //! A checkpoint that fails before the meta is written gives its slots back and changes nothing. A failed sync, or a failure from the meta on,
 //! leaves it unknown what is on the disk: the store is poisoned.
 
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::meta::{META_OFFSETS, Meta};
+use crate::named::{self, ListRef, Named};
 use crate::pins::ReaderKind;
 use crate::place::Place;
 use crate::planted::Bug;
@@ -51,8 +55,26 @@ struct Change {
     entry: DiskEntry,
 }
 
+/// What a meta says that is not the store's for all its life.
+#[derive(Clone, Copy)]
+struct MetaNews {
+    at: Timestamp,
+    pages: u32,
+    levels: usize,
+    root: Option<TableRef>,
+    list: Option<ListRef>,
+    twin: bool,
+}
+
+/// A list of named snapshots that has been written.
+pub(crate) struct NewList {
+    list: Vec<Named>,
+    /// `None` if it is empty: then it takes no slots.
+    place: Option<ListRef>,
+}
+
 /// A running checkpoint. Dropped before its end it gives everything back.
-struct Checkpoint {
+pub(crate) struct Checkpoint {
     store: Arc<Store>,
     /// C, with our registration as a reader there.
     pin: Option<Pin>,
@@ -82,35 +104,45 @@ impl Store {
         if checkpoint.at == checkpoint.previous {
             return Ok(checkpoint.at);
         }
-        checkpoint.collect(&PageMap::default());
-        checkpoint.write_versions()?;
-        let update = checkpoint.write_table()?;
+        let update = checkpoint.write_all()?;
+        let list = checkpoint.move_list()?;
         if !self.options.has(Bug::SkipDataSync) {
             self.sync()?;
         }
-        checkpoint.make_durable(update)?;
+        checkpoint.make_durable(Some(update), list)?;
         let at = checkpoint.finish(started);
         self.cut_tail(CUT_SLOTS);
         Ok(at)
     }
 
     /// Step 1. One checkpoint at a time; writers are not waited for.
-    fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint> {
+    pub(crate) fn begin_checkpoint(self: &Arc<Self>) -> Result<Checkpoint> {
+        let mut checkpoint = self.begin_naming()?;
+        let at = self.clock.pin_installed(|at| self.pins.running.set(Some(at)));
+        checkpoint.pin = Some(self.pin_at(at, ReaderKind::Checkpoint));
+        (checkpoint.at, checkpoint.target) = (at, at);
+        if checkpoint.has_news() {
+            // Numbers taken by a transaction that is still open may be among these; they are not in use at C.
+            checkpoint.pages = self.ids.lock().next;
+        }
+        Ok(checkpoint)
+    }
+
+    /// The claim of a checkpoint, for who changes the list of names alone: the durable checkpoint stays what it is.
+    pub(crate) fn begin_naming(self: &Arc<Self>) -> Result<Checkpoint> {
         let mut running = self.checkpointing.lock();
         while *running {
             self.checkpoint_ended.wait(&mut running);
         }
         self.check_writable()?;
-        let previous = self.pins.durable.get().unwrap_or_default();
         *running = true;
-        let at = self.clock.pin_installed(|at| self.pins.running.set(Some(at)));
+        let durable = self.pins.durable.get().unwrap_or_default();
         Ok(Checkpoint {
-            pin: Some(self.pin_at(at, ReaderKind::Checkpoint)),
-            at,
-            target: at,
-            previous,
-            // Numbers taken by a transaction that is still open may be among these; they are not in use at C.
-            pages: self.ids.lock().next,
+            pin: None,
+            at: durable,
+            target: durable,
+            previous: durable,
+            pages: self.meta.lock().pages,
             store: self.clone(),
             settling: Vec::new(),
             changes: Vec::new(),
@@ -150,7 +182,8 @@ impl Store {
     }
 
     /// Writes the next meta, and syncs.
-    fn write_meta(&self, at: Timestamp, pages: u32, levels: usize, root: Option<TableRef>, twin: bool) -> Result<()> {
+    fn write_meta(&self, news: MetaNews) -> Result<()> {
+        let MetaNews { at, pages, levels, root, list, twin } = news;
         let medium = self.medium()?;
         let mut state = self.meta.lock();
         let meta = Meta {
@@ -163,6 +196,7 @@ impl Store {
             levels: levels as u32,
             root: root.map_or(Run { start: 0, slots: 0 }, |root| root.run),
             root_crc: root.map_or(0, |root| root.crc),
+            list,
             user: state.user,
         };
         let written = medium.write(META_OFFSETS[meta.slot()], &meta.encode());
@@ -172,7 +206,7 @@ impl Store {
             error
         })?;
         state.sequence = meta.sequence;
-        state.pages = pages;
+        (state.pages, state.list) = (pages, list);
         drop(state);
         self.sync()
     }
@@ -184,9 +218,13 @@ impl Store {
             let table = self.durable.read();
             (table.levels.len(), table.root())
         };
-        let pages = self.meta.lock().pages;
-        self.write_meta(at, pages, levels, root, twin)?;
-        self.write_meta(at, pages, levels, root, twin)
+        let (pages, list) = {
+            let state = self.meta.lock();
+            (state.pages, state.list)
+        };
+        let news = MetaNews { at, pages, levels, root, list, twin };
+        self.write_meta(news)?;
+        self.write_meta(news)
     }
 
     /// Ends the writing life of the store: a last checkpoint, and both meta slots telling the same. Readers may go on.
@@ -229,6 +267,7 @@ impl WriteSet {
         // Nobody else installs meanwhile, so C is what we began after.
         let mut checkpoint = store.begin_checkpoint()?;
         checkpoint.target = target;
+        checkpoint.pages = store.ids.lock().next;
         checkpoint.collect(&self.pages);
         checkpoint.write_versions()?;
         for (&id, private) in &self.pages {
@@ -257,7 +296,7 @@ impl WriteSet {
         let count = superseded.len();
         store.reclaimer.lock().add(superseded);
         checkpoint
-            .make_durable(update)
+            .make_durable(Some(update), None)
             .map_err(|source| Error::OutcomeUnknown { at: target, source: Box::new(source) })?;
         checkpoint.finish(started);
         drop(self);
@@ -268,6 +307,64 @@ impl WriteSet {
 }
 
 impl Checkpoint {
+    /// Whether something was committed since the durable checkpoint.
+    pub(crate) fn has_news(&self) -> bool {
+        self.at != self.previous
+    }
+
+    /// The timestamp that becomes durable.
+    pub(crate) fn target(&self) -> Timestamp {
+        self.target
+    }
+
+    /// One more than the greatest page number that the table knows.
+    pub(crate) fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// The root of the table as it will be.
+    pub(crate) fn root(&self, update: Option<&TableUpdate>) -> Option<TableRef> {
+        let durable = self.store.durable.read();
+        update.map_or_else(|| durable.root(), |update| update.root(&durable))
+    }
+
+    /// How many levels the table will have.
+    pub(crate) fn levels(&self, update: Option<&TableUpdate>) -> usize {
+        update.map_or_else(|| self.store.durable.read().levels.len(), TableUpdate::levels)
+    }
+
+    /// Steps 2 and 3.
+    pub(crate) fn write_all(&mut self) -> Result<TableUpdate> {
+        self.collect(&PageMap::default());
+        self.write_versions()?;
+        self.write_table()
+    }
+
+    /// Writes the list of named snapshots anew if it lies where a compaction wants nothing to lie.
+    fn move_list(&mut self) -> Result<Option<NewList>> {
+        let from = self.store.table_pages_from.load(Ordering::Relaxed);
+        let is_there = self.store.meta.lock().list.is_some_and(|list| list.run.start >= from);
+        let list = is_there.then(|| self.store.named.lock().clone());
+        list.map(|list| self.write_list(list)).transpose()
+    }
+
+    /// Writes a list of named snapshots to slots of its own.
+    pub(crate) fn write_list(&mut self, list: Vec<Named>) -> Result<NewList> {
+        if list.is_empty() {
+            return Ok(NewList { list, place: None });
+        }
+        let store = self.store.clone();
+        let bytes = named::encode(&list);
+        let run = store.allocate_run(&mut store.slots.lock(), slots_for(bytes.len()))?;
+        self.taken.push(run);
+        let mut writer = RunWriter::new(store.medium()?);
+        writer.write(run, &bytes)?;
+        let written = writer.finish()?;
+        store.counters.bytes_written.fetch_add(written, Ordering::Relaxed);
+        let place = ListRef { run, crc: crc32fast::hash(&bytes), len: bytes.len() as u32 };
+        Ok(NewList { list, place: Some(place) })
+    }
+
     /// Step 2.
     fn write_versions(&mut self) -> Result<()> {
         // A tree's pages together, in the order of their numbers.
@@ -408,26 +505,30 @@ impl Checkpoint {
         let run = self.store.allocate_run(&mut self.store.slots.lock(), 1)?;
         self.taken.push(run);
         writer.write(run, page.bytes())?;
-        Ok(TableRef { run, crc: crc32fast::hash(page.bytes()), newest })
+        Ok(TableRef { run, crc: crc32fast::hash(page.bytes()), newest, written: self.target })
     }
 
-    /// Step 4, and publication.
-    fn make_durable(&mut self, update: TableUpdate) -> Result<()> {
+    /// Step 4, and publication. Without an update the durable checkpoint stays, without a list the names do.
+    pub(crate) fn make_durable(&mut self, update: Option<TableUpdate>, list: Option<NewList>) -> Result<()> {
         let store = &self.store;
-        let root = update.root(&store.durable.read());
-        store.write_meta(self.target, self.pages, update.levels(), root, false)?;
+        let (root, levels) = (self.root(update.as_ref()), self.levels(update.as_ref()));
+        let old_list = store.meta.lock().list;
+        let list_ref = list.as_ref().map_or(old_list, |list| list.place);
+        store.write_meta(MetaNews { at: self.target, pages: self.pages, levels, root, list: list_ref, twin: false })?;
         // From here on what we took is the durable checkpoint's.
         self.taken.clear();
-        let replaced = store.durable.write().apply(update);
+        let replaced = update.map(|update| store.durable.write().apply(update)).unwrap_or_default();
         {
-            // Both pins change at once in the eyes of reclamation.
-            let _reclaimer = store.reclaimer.lock();
+            // All pins change at once in the eyes of reclamation, and of those who open a named snapshot.
+            let mut reclaimer = store.reclaimer.lock();
             store.pins.durable.set(Some(self.target));
             store.pins.running.set(None);
-        }
-        {
-            let mut slots = store.slots.lock();
-            replaced.into_iter().for_each(|run| slots.release(run));
+            if let Some(NewList { list, .. }) = list {
+                reclaimer.set_named(&list);
+                *store.named.lock() = list;
+                old_list.into_iter().for_each(|old| store.slots.lock().release(old.run));
+            }
+            reclaimer.retire_table_pages(store, replaced, self.target);
         }
         store.spilled.lock().retain(|(_, birth), _| *birth > self.target);
         store.clock.durable_up_to(self.target);
@@ -435,7 +536,7 @@ impl Checkpoint {
     }
 
     /// Settles, counts, and tells which timestamp is durable.
-    fn finish(mut self, started: Instant) -> Timestamp {
+    pub(crate) fn finish(mut self, started: Instant) -> Timestamp {
         self.settle();
         let counters = &self.store.counters;
         counters.checkpoints.fetch_add(1, Ordering::Relaxed);

@@ -114,6 +114,26 @@ pub enum Error {
         /// The limit, in bytes.
         max: usize,
     },
+    /// There is a named snapshot of this name already.
+    #[error("there is a snapshot named {0:?} already")]
+    SnapshotExists(String),
+    /// There is no named snapshot of this name.
+    #[error("there is no snapshot named {0:?}")]
+    NoSuchSnapshot(String),
+    /// The name of a snapshot is empty or too long.
+    #[error("a snapshot's name must have 1 to {max} bytes, not {len}")]
+    InvalidSnapshotName {
+        /// The length of the name, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// The store has as many named snapshots as it can have.
+    #[error("the store has {max} named snapshots, as many as it can; drop some first")]
+    TooManySnapshots {
+        /// The limit.
+        max: usize,
+    },
     /// An option has a value outside its range.
     #[error("{option}: {why}")]
     InvalidOption {

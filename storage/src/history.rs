@@ -101,6 +101,11 @@ impl History {
         Some(version)
     }
 
+    /// Adds a superseded version that is younger than all that are there of its page. While the store is being opened.
+    pub fn insert(&self, id: PageId, version: Version) {
+        self.shard(id).lock().entry(id).or_default().push(version);
+    }
+
     /// The superseded version that a pin sees.
     pub fn find(&self, id: PageId, pin: Timestamp) -> Option<Version> {
         self.shard(id).lock().get(&id)?.find(pin)

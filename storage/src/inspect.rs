@@ -133,7 +133,8 @@ pub fn table_level_sizes(pages: u32) -> Vec<usize> {
 /// When it has another checksum, or is another page.
 pub fn table_page(bytes: &[u8], reference: &TableRef, level: u32, index: u32) -> Result<TablePage> {
     let TableRef { run, crc, newest } = *reference;
-    let items = table_page::check_bytes(bytes, &table_page::TableRef { run, crc, newest }, level, index)?;
+    let reference = table_page::TableRef { run, crc, newest, written: Timestamp::ZERO };
+    let items = table_page::check_bytes(bytes, &reference, level, index)?;
     let items = items.chunks_exact(ITEM_BYTES);
     Ok(if level == 0 {
         TablePage::Entries(items.map(|item| DiskEntry::decode(item).map(Entry::from)).collect())
@@ -143,10 +144,10 @@ pub fn table_page(bytes: &[u8], reference: &TableRef, level: u32, index: u32) ->
 }
 
 fn reference_of(item: &[u8]) -> Option<TableRef> {
-    (layout::get_u32(item, 20) == 4).then(|| TableRef {
-        run: Run::decode(layout::get_u64(item, 0)),
-        newest: Timestamp(layout::get_u64(item, 8)),
-        crc: layout::get_u32(item, 16),
+    table_page::TableRef::decode(item).map(|table_page::TableRef { run, crc, newest, .. }| TableRef {
+        run,
+        crc,
+        newest,
     })
 }
 

@@ -6,8 +6,8 @@
 //!   0 magic "PENTIMNT"      8 format version   12 page size     16 slot size      20 flags
 //!  24 id of the store (16)                     40 sequence                        48 timestamp
 //!  56 number of pages      60 table levels     64 root of the table (run)         72 its checksum
-//!  76 zero                 80 for the layer above (128)
-//! 208 zero                508 CRC-32 of bytes 0..508
+//!  76 zero                 80 list of named snapshots (run)             88 its checksum      92 its length in bytes
+//!  96 for the layer above (112)                                        208 zero            508 CRC-32 of bytes 0..508
 //! ```
 //!
 //! Promises:
@@ -16,15 +16,20 @@
 //! 3. Since writing is atomic, a meta that does not check out is *damage*. The other one is then believed only if it is known to be
 //!    the newest: a clean close writes both with the `twin` flag set. Else opening fails: what the older checkpoint
 //!    refers to may have been reused since, under perfect checksums.
+//! 4. A store without named snapshots has format version 1, which programs of before know; with some it has version 2, so that none of those takes what
+//!    only a named snapshot needs for free.
 
 use crate::layout::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES, get_u32, get_u64};
+use crate::named::ListRef;
 use crate::{Error, Result, Timestamp};
 use std::path::Path;
 
 /// The first bytes of a store.
 pub const MAGIC: &[u8; 8] = b"PENTIMNT";
-/// The version of the format that this program writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest version of the format that this program writes and reads. It reads all before it, too.
+pub const FORMAT_VERSION: u32 = 2;
+/// The version of a store that has no named snapshots.
+const FORMAT_WITHOUT_NAMES: u32 = 1;
 
 /// The size of a meta, one sector.
 pub(crate) const META_BYTES: usize = 512;
@@ -36,7 +41,7 @@ const CRC_AT: usize = META_BYTES - 4;
 const FLAG_TWIN: u32 = 1;
 
 /// Bytes in each meta that belong to the layer above.
-pub const USER_BYTES: usize = 128;
+pub const USER_BYTES: usize = 112;
 
 /// A checkpoint, as its meta slot tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub(crate) struct Meta {
     pub levels: u32,
     pub root: Run,
     pub root_crc: u32,
+    /// The list of named snapshots, if there are any.
+    pub list: Option<ListRef>,
     pub user: [u8; USER_BYTES],
 }
 
@@ -65,7 +72,8 @@ impl Meta {
         let mut bytes = [0; META_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         put(0, MAGIC);
-        put(8, &FORMAT_VERSION.to_le_bytes());
+        let version = if self.list.is_some() { FORMAT_VERSION } else { FORMAT_WITHOUT_NAMES };
+        put(8, &version.to_le_bytes());
         put(12, &self.page_size.to_le_bytes());
         put(16, &(SLOT_BYTES as u32).to_le_bytes());
         put(20, &(if self.twin { FLAG_TWIN } else { 0 }).to_le_bytes());
@@ -76,7 +84,12 @@ impl Meta {
         put(60, &self.levels.to_le_bytes());
         put(64, &self.root.encode().to_le_bytes());
         put(72, &self.root_crc.to_le_bytes());
-        put(80, &self.user);
+        if let Some(ListRef { run, crc, len }) = self.list {
+            put(80, &run.encode().to_le_bytes());
+            put(88, &crc.to_le_bytes());
+            put(92, &len.to_le_bytes());
+        }
+        put(96, &self.user);
         let crc = crc32fast::hash(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -94,7 +107,7 @@ impl Meta {
         };
         let checked = get_u32(bytes, CRC_AT) == crc32fast::hash(&bytes[..CRC_AT]);
         let version = get_u32(bytes, 8);
-        if version != FORMAT_VERSION {
+        if !(FORMAT_WITHOUT_NAMES..=FORMAT_VERSION).contains(&version) {
             // A version that is only a flipped bit must not be taken for a newer format.
             return Err(if checked {
                 Error::UnsupportedVersion { path: path.to_owned(), found: version, supported: FORMAT_VERSION }
@@ -115,7 +128,12 @@ impl Meta {
             levels: get_u32(bytes, 60),
             root: Run::decode(get_u64(bytes, 64)),
             root_crc: get_u32(bytes, 72),
-            user: bytes[80..80 + USER_BYTES].try_into().expect("the user's bytes"),
+            list: (version > FORMAT_WITHOUT_NAMES).then(|| ListRef {
+                run: Run::decode(get_u64(bytes, 80)),
+                crc: get_u32(bytes, 88),
+                len: get_u32(bytes, 92),
+            }),
+            user: bytes[96..96 + USER_BYTES].try_into().expect("the user's bytes"),
         };
         let size = meta.page_size as usize;
         if !size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&size) {
@@ -190,6 +208,7 @@ mod tests {
             levels: 1,
             root: Run { start: 9, slots: 1 },
             root_crc: 77,
+            list: None,
             user: [5; USER_BYTES],
         }
     }
@@ -241,7 +260,15 @@ mod tests {
 
     #[test]
     fn a_meta_survives_its_encoding() {
-        let meta = meta(7, true);
-        assert_eq!(Meta::decode(&meta.encode(), 1, Path::new("")).unwrap(), meta);
+        let list = ListRef { run: Run { start: 70, slots: 2 }, crc: 1234, len: 3000 };
+        for (list, version) in [(None, 1), (Some(list), 2)] {
+            let meta = Meta { list, ..meta(7, true) };
+            assert_eq!(Meta::decode(&meta.encode(), 1, Path::new("")).unwrap(), meta);
+            assert_eq!(
+                get_u32(&meta.encode(), 8),
+                version,
+                "what knows no named snapshots must not open a store that has some"
+            );
+        }
     }
 }

@@ -1,16 +1,20 @@
 //! Making and opening stores: the meta, the page table, and what is free.
 //!
 //! Promises: nothing from the medium is believed before it is checked, and nothing is written before everything is; what the table refers to lies in the medium
-//! and does not overlap; free is what nothing refers to.
+//! and does not overlap, that of named snapshots included (see `past.rs`); free is what nothing refers to.
 
 use crate::layout::{Run, SLOT_BYTES};
 use crate::medium::Medium;
 use crate::meta::{META_BYTES, META_OFFSETS, META_SLOTS, Meta, USER_BYTES};
+use crate::named;
+use crate::past::Past;
 use crate::place::{MAX_REGISTER, Place};
+use crate::planted::Bug;
 use crate::slots::Slots;
 use crate::store::{MetaState, Options, Store};
 use crate::sync::Arc;
 use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
+use crate::table_differences::TableRoot;
 use crate::table_page::{DiskEntry, DurableTable, TableRef};
 use crate::{Error, PageId, Result, Timestamp};
 use std::path::Path;
@@ -23,7 +27,7 @@ impl Store {
     pub fn in_memory(options: Options) -> Result<Arc<Store>> {
         options.check()?;
         let slots = Slots::new(0, Vec::new()).expect("no runs overlap");
-        let meta = MetaState { store_id: [0; 16], sequence: 0, pages: 0, user: [0; USER_BYTES] };
+        let meta = MetaState { store_id: [0; 16], sequence: 0, pages: 0, list: None, user: [0; USER_BYTES] };
         Ok(Arc::new(Self::assemble(None, options, Timestamp::ZERO, slots, DurableTable::default(), meta)))
     }
 
@@ -40,7 +44,7 @@ impl Store {
         let path = medium.path().to_owned();
         medium.set_len(end * SLOT_BYTES as u64).map_err(|source| Error::io("extend", &path, source))?;
         let slots = Slots::new(end, vec![Run { start: 0, slots: META_SLOTS }]).expect("one run");
-        let meta = MetaState { store_id, sequence: 0, pages: 0, user: [0; USER_BYTES] };
+        let meta = MetaState { store_id, sequence: 0, pages: 0, list: None, user: [0; USER_BYTES] };
         let store = Self::assemble(Some(medium), options, Timestamp::ZERO, slots, DurableTable::default(), meta);
         store.write_both_metas(false)?;
         Ok(Arc::new(store))
@@ -55,7 +59,7 @@ impl Store {
         options.page_size = meta.page_size as usize;
         options.check()?;
         let store_slots = medium.len() / SLOT_BYTES as u64;
-        let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp };
+        let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp, written: Timestamp::ZERO };
         let mut used = vec![Run { start: 0, slots: META_SLOTS }];
         // A count from disk is not believed before memory is reserved for it: each table page takes a slot.
         if u64::from(meta.pages.div_ceil(ENTRIES_PER_TABLE_PAGE as u32)) > store_slots {
@@ -76,21 +80,38 @@ impl Store {
             Ok(())
         })?;
         used.extend(durable.runs());
+        let (list, past) = Self::read_named(medium.as_ref(), &meta, &durable)?;
+        if !options.has(Bug::ForgetNamedHistory) {
+            used.extend(past.runs());
+        }
+        used.extend(meta.list.iter().map(|list| list.run));
         let slots = Slots::new(store_slots, used).map_err(|(one, two)| Error::Damaged {
             structure: "page table",
             page: None,
             slot: Some(two.start),
             what: format!("slots {}..{} and {}..{} overlap", one.start, one.end(), two.start, two.end()),
         })?;
-        let state = MetaState { store_id: meta.store_id, sequence: meta.sequence, pages: meta.pages, user: meta.user };
+        let Meta { store_id, sequence, pages, list: list_ref, user, .. } = meta;
+        let state = MetaState { store_id, sequence, pages, list: list_ref, user };
         let store = Self::assemble(Some(medium), options, meta.timestamp, slots, durable, state);
         store.fill_table(meta.pages, &found)?;
+        let past = if options.has(Bug::ForgetNamedHistory) { Past::default() } else { past };
+        store.adopt_past(list, past)?;
         if !options.read_only {
             // What the page cache shows may not be on the disk: an earlier process may have been killed before its sync. And a twin flag must not outlive the checkpoint that it speaks of.
             store.sync()?;
             store.write_both_metas(false)?;
         }
         Ok(Arc::new(store))
+    }
+
+    /// The named snapshots, and what only they need.
+    fn read_named(medium: &dyn Medium, meta: &Meta, durable: &DurableTable) -> Result<(Vec<named::Named>, Past)> {
+        let Some(list_ref) = &meta.list else { return Ok(Default::default()) };
+        let list = named::read(medium, list_ref, meta.timestamp)?;
+        let table = TableRoot { at: meta.timestamp, pages: meta.pages, root: durable.root() };
+        let past = Past::read(medium, &list, table)?;
+        Ok((list, past))
     }
 
     fn read_meta(medium: &dyn Medium) -> Result<Meta> {

@@ -41,6 +41,12 @@ pub enum Bug {
     SkipReadValidation,
     /// A concurrent transaction commits whatever others wrote.
     SkipValidation,
+    /// The pin of a named snapshot is dropped before a list without it is durable.
+    DropNamedPinEarly,
+    /// Table pages that a named snapshot needs are given back when the next checkpoint replaces them.
+    FreeNamedTables,
+    /// Opening takes no notice of what only named snapshots need.
+    ForgetNamedHistory,
     /// A concurrent transaction reads what is newest, again and again, instead of one moment.
     ReadAnew,
 }

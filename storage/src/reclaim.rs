@@ -7,14 +7,18 @@
 //! 3. The work of a pass is bounded; what is left waits for the next, or for [`Store::maintain`].
 //! 4. A frame that a checkpoint has settled is freed by its own rule: kept for registrations only, never for a checkpoint's pin.
 //! 5. After a failure of the medium nothing is given back any more.
+//! 6. Named snapshots are pins, too, but not registrations: no settled frame is kept for them. A table page that a checkpoint replaces is charged by the same rule, to
+//!    named snapshots only: it was part of each checkpoint from the one that wrote it until the one that replaced it.
 
-use crate::charges::{Balance, Charged, Charges};
+use crate::charges::{Balance, Charged, Charges, Share};
 use crate::history::Version;
-use crate::layout::Run;
+use crate::layout::{Run, SLOT_BYTES};
+use crate::named::Named;
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::store::Store;
 use crate::sync::Ordering;
+use crate::table_page::TableRef;
 use crate::{PageId, Timestamp};
 use std::collections::VecDeque;
 
@@ -54,6 +58,26 @@ impl Charged for KeptFrame {
     }
 }
 
+/// A table page that the durable checkpoint does not need any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableCharge {
+    pub run: Run,
+    /// The checkpoint that wrote it.
+    pub written: Timestamp,
+    /// The checkpoint that replaced it.
+    pub replaced: Timestamp,
+}
+
+impl Charged for TableCharge {
+    fn birth(&self) -> Timestamp {
+        self.written
+    }
+
+    fn bytes(&self) -> u64 {
+        SLOT_BYTES as u64
+    }
+}
+
 /// What a pass did, and what is left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -72,6 +96,11 @@ pub(crate) struct Reclaimer {
     /// Free, but not yet given back.
     free: Vec<Vec<Superseded>>,
     free_items: u64,
+    /// The timestamps of named snapshots, ascending.
+    named: Vec<Timestamp>,
+    tables: Charges<TableCharge>,
+    /// Table pages that are free, but not yet given back.
+    free_tables: Vec<Vec<TableCharge>>,
     // Reused between passes.
     readers: Vec<Timestamp>,
     pins: Vec<Timestamp>,
@@ -85,6 +114,9 @@ impl Reclaimer {
             kept: Charges::new(),
             free: Vec::new(),
             free_items: 0,
+            named: Vec::new(),
+            tables: Charges::new(),
+            free_tables: Vec::new(),
             readers: Vec::new(),
             pins: Vec::new(),
         }
@@ -97,7 +129,8 @@ impl Reclaimer {
 
     /// Whether enough has gathered that a pass is worth its look at all registrations.
     pub fn is_due(&self, store: &Store) -> bool {
-        self.pending.len() as u64 + self.free_items >= 32.max(store.registry.len() as u64 / 16)
+        let pins = store.registry.len() + self.named.len();
+        self.pending.len() as u64 + self.free_items >= 32.max(pins as u64 / 16)
     }
 
     pub fn retained(&self) -> (u64, u64) {
@@ -143,9 +176,11 @@ impl Reclaimer {
         self.readers.dedup();
         self.pins.clear();
         self.pins.extend_from_slice(&self.readers);
+        self.pins.extend_from_slice(&self.named);
         self.pins.extend(store.pins.durable.get().filter(|_| !store.options.has(Bug::ForgetCheckpoint)));
         self.pins.extend(store.pins.running.get());
-        self.pins.sort_unstable();
+        // Two ascending stretches and a few more, which this sort makes use of.
+        self.pins.sort();
         self.pins.dedup();
     }
 
@@ -174,6 +209,11 @@ impl Reclaimer {
             let before = self.free.len();
             self.charged.release(pin, &self.pins, &mut self.free);
             self.free_items += self.free[before..].iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        }
+        for pin in self.tables.gone(&self.named) {
+            let before = self.free_tables.len();
+            self.tables.release(pin, &self.named, &mut self.free_tables);
+            self.free_items += self.free_tables[before..].iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         }
     }
 
@@ -246,9 +286,19 @@ impl Reclaimer {
                 runs.push(store.run_of(place).expect("a version's place lies in the medium"));
             }
         }
+        let slots = runs.iter().map(|run| run.slots).sum();
+        while freed < budget as u64
+            && let Some(chunk) = self.free_tables.last_mut()
+        {
+            let Some(table) = chunk.pop() else {
+                self.free_tables.pop();
+                continue;
+            };
+            freed += 1;
+            runs.push(table.run);
+        }
         self.free_items -= freed;
         if !runs.is_empty() && !store.options.has(Bug::LeakSlots) {
-            let slots = runs.iter().map(|run| run.slots).sum();
             store.counters.slots_retained.fetch_sub(slots, Ordering::Relaxed);
             let mut slots = store.slots.lock();
             runs.into_iter().for_each(|run| slots.release(run));
@@ -269,6 +319,54 @@ impl Reclaimer {
             unsafe { store.release_frame(frame.place) };
         }
         freed
+    }
+
+    /// From now on these named snapshots are pins, and no others. `list` is by timestamp.
+    pub fn set_named(&mut self, list: &[Named]) {
+        self.named.clear();
+        self.named.extend(list.iter().map(|named| named.at));
+        self.named.dedup();
+    }
+
+    /// Charges a superseded version whose pin is known: while the store is being opened. `pins` (ascending) are all pins.
+    pub fn charge(&mut self, pin: Timestamp, superseded: Superseded, pins: &[Timestamp]) {
+        self.charged.charge(pin, superseded, pins);
+    }
+
+    /// Charges a table page to a named snapshot that needs it.
+    pub fn charge_table(&mut self, pin: Timestamp, table: TableCharge) {
+        self.tables.charge(pin, table, &self.named);
+    }
+
+    /// Table pages that the checkpoint of `at` has replaced: those that no named snapshot needs are free at once. The list of names is the one that belongs to it.
+    pub fn retire_table_pages(&mut self, store: &Store, replaced: impl IntoIterator<Item = TableRef>, at: Timestamp) {
+        let forget = store.options.has(Bug::FreeNamedTables);
+        for TableRef { run, written, .. } in replaced {
+            match Charges::<TableCharge>::newest_needing(&self.named, written, at).filter(|_| !forget) {
+                Some(pin) => self.charge_table(pin, TableCharge { run, written, replaced: at }),
+                None => store.slots.lock().release(run),
+            }
+        }
+    }
+
+    /// Table pages that named snapshots need, with those to whom they are charged (`None`: free, but not yet given back).
+    pub fn table_pages(&self) -> impl Iterator<Item = (Option<Timestamp>, &TableCharge)> {
+        let free = self.free_tables.iter().flatten().map(|table| (None, table));
+        self.tables.iter().map(|(pin, table)| (Some(pin), table)).chain(free)
+    }
+
+    /// What each of the timestamps of named snapshots needs of the past, in bytes: versions and table pages. After a look at the pins.
+    pub fn shares(&mut self, store: &Store) -> Vec<(Timestamp, Share)> {
+        self.look(store);
+        self.release_gone();
+        let (versions, tables) = (self.charged.shares(&self.pins), self.tables.shares(&self.named));
+        let named = self.named.iter().zip(tables);
+        named
+            .map(|(&at, table)| {
+                let version = self.pins.binary_search(&at).map_or(Share::default(), |index| versions[index]);
+                (at, Share { alone: version.alone + table.alone, shared: version.shared + table.shared })
+            })
+            .collect()
     }
 
     /// The look at the end of a checkpoint: each settled frame (with its version's life) is kept for whoever may be reading it, else freed.

@@ -137,6 +137,9 @@ impl Store {
     pub fn table_tail(&self, limit: u64, most: usize) -> Option<u64> {
         let mut starts: Vec<u64> =
             self.durable.read().runs().map(|run| run.start).filter(|start| *start >= limit).collect();
+        // So does the list of named snapshots, if there is room for it below.
+        let list = self.meta.lock().list.map(|list| list.run).filter(|run| run.start >= limit);
+        starts.extend(list.filter(|run| self.slots.lock().has_room_below(run.slots, run.start)).map(|run| run.start));
         starts.sort_unstable_by_key(|start| Reverse(*start));
         starts.truncate(most);
         starts.last().copied()

@@ -19,7 +19,13 @@ pub(crate) struct RunWriter<'m> {
 
 impl<'m> RunWriter<'m> {
     pub fn new(medium: &'m dyn Medium) -> Self {
-        RunWriter { medium, buffer: Vec::new(), offset: 0, written: 0 }
+        Self::with_buffer(medium, Vec::new())
+    }
+
+    /// A writer that gathers in memory which was in use before: see [`into_buffer`](RunWriter::into_buffer).
+    pub fn with_buffer(medium: &'m dyn Medium, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        RunWriter { medium, buffer, offset: 0, written: 0 }
     }
 
     /// Writes `bytes` into `run`, now or at the next flush.
@@ -62,9 +68,14 @@ impl<'m> RunWriter<'m> {
     }
 
     /// Writes what is left, and tells how many bytes were written in all.
-    pub fn finish(mut self) -> Result<u64> {
+    pub fn finish(&mut self) -> Result<u64> {
         self.flush()?;
         Ok(self.written)
+    }
+
+    /// The memory that it gathered in.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
     }
 }
 

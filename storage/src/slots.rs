@@ -126,6 +126,11 @@ impl Slots {
         Some(Run { start, slots })
     }
 
+    /// Whether a run of `slots` slots could be taken that begins below `limit`.
+    pub fn has_room_below(&self, slots: u64, limit: u64) -> bool {
+        self.lowest(slots).is_some_and(|start| start < limit)
+    }
+
     /// Where the lowest free stretch of at least `slots` slots begins.
     fn lowest(&self, slots: u64) -> Option<u64> {
         let own = class_of(slots);

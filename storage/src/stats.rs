@@ -1,10 +1,12 @@
 //! Numbers about a store, for people and for tests.
 
+use crate::charges::Balance;
 use crate::layout::SLOT_BYTES;
 use crate::pins::{ReaderId, ReaderInfo, ReaderKind};
 use crate::store::Store;
 use crate::sync::{Arc, Count, Ordering};
 use crate::{Run, Timestamp};
+use std::collections::BTreeMap;
 
 /// What has happened since the store was opened.
 #[derive(Default)]
@@ -46,6 +48,10 @@ pub struct Stats {
     pub slots_free: u64,
     /// Slots that hold table pages of the durable checkpoint.
     pub slots_table: u64,
+    /// Slots that only named snapshots need, their versions apart: table pages of earlier checkpoints, and the list of names.
+    pub slots_named: u64,
+    /// Named snapshots.
+    pub named_snapshots: u64,
     /// Page numbers in use or free again: one more than the greatest.
     pub pages: u64,
     /// Page numbers that are free.
@@ -100,6 +106,14 @@ pub struct Held {
     pub readers: Vec<ReaderInfo>,
     /// Whether the durable checkpoint is there.
     pub is_checkpoint: bool,
+    /// The named snapshots that are there.
+    pub names: Vec<Arc<str>>,
+}
+
+impl Held {
+    fn nothing_at(at: Timestamp) -> Held {
+        Held { at, versions: 0, bytes: 0, readers: Vec::new(), is_checkpoint: false, names: Vec::new() }
+    }
 }
 
 impl Store {
@@ -116,7 +130,11 @@ impl Store {
             let ids = self.ids.lock();
             (u64::from(ids.next), ids.free.len() as u64)
         };
-        let (versions_retained, bytes_retained) = self.reclaimer.lock().retained();
+        let ((versions_retained, bytes_retained), tables_kept) = {
+            let reclaimer = self.reclaimer.lock();
+            (reclaimer.retained(), reclaimer.table_pages().count() as u64)
+        };
+        let list_slots = self.meta.lock().list.map_or(0, |list| list.run.slots);
         Stats {
             installed: self.clock.installed(),
             published: self.clock.published(),
@@ -126,6 +144,8 @@ impl Store {
             slots_retained: count(&counters.slots_retained),
             slots_free,
             slots_table: self.durable.read().runs().map(|run| run.slots).sum(),
+            slots_named: tables_kept + list_slots,
+            named_snapshots: self.named.lock().len() as u64,
             pages,
             pages_free,
             frame_bytes: self.frames.in_use() as u64,
@@ -164,34 +184,21 @@ impl Store {
     /// What is kept for whom, oldest first.
     #[must_use]
     pub fn held(self: &Arc<Self>) -> Vec<Held> {
-        let durable = self.pins.durable.get();
-        let mut held: Vec<Held> = self
-            .reclaimer
-            .lock()
-            .balances()
-            .map(|balance| Held {
-                at: balance.pin,
-                versions: balance.items,
-                bytes: balance.bytes,
-                readers: Vec::new(),
-                is_checkpoint: durable == Some(balance.pin),
-            })
+        let balances: Vec<_> = self.reclaimer.lock().balances().collect();
+        let mut held: BTreeMap<Timestamp, Held> = balances
+            .into_iter()
+            .map(|Balance { pin: at, items: versions, bytes }| (at, Held { versions, bytes, ..Held::nothing_at(at) }))
             .collect();
         for reader in self.readers().into_iter().filter(|reader| reader.kind == ReaderKind::Snapshot) {
-            let index = match held.binary_search_by_key(&reader.at, |held| held.at) {
-                Ok(index) => index,
-                Err(index) => {
-                    let is_checkpoint = durable == Some(reader.at);
-                    held.insert(
-                        index,
-                        Held { at: reader.at, versions: 0, bytes: 0, readers: Vec::new(), is_checkpoint },
-                    );
-                    index
-                }
-            };
-            held[index].readers.push(reader);
+            held.entry(reader.at).or_insert_with(|| Held::nothing_at(reader.at)).readers.push(reader);
         }
-        held
+        for named in self.named.lock().iter() {
+            held.entry(named.at).or_insert_with(|| Held::nothing_at(named.at)).names.push(named.name.clone());
+        }
+        if let Some(durable) = self.pins.durable.get().and_then(|durable| held.get_mut(&durable)) {
+            durable.is_checkpoint = true;
+        }
+        held.into_values().collect()
     }
 
     /// Free stretches of the file, in order.

@@ -9,6 +9,7 @@
 //! | slots | write transactions that spill or move pages, the checkpointer, reclamation | `slots` |
 //! | charges | reclamation, the checkpointer's look at the end | `reclaimer` |
 //! | durable table | the checkpointer | `durable` for writing |
+//! | names of snapshots | who has the claim of the running checkpoint | `reclaimer`, `named` |
 //! | page numbers | the writer | the turn and `ids` |
 //!
 //! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
@@ -18,6 +19,7 @@ use crate::history::History;
 use crate::layout::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES};
 use crate::medium::Medium;
 use crate::meta::USER_BYTES;
+use crate::named::{ListRef, Named};
 use crate::pins::{ReaderKind, Registry};
 use crate::place::Place;
 use crate::planted::Bug;
@@ -33,6 +35,8 @@ use crate::{Error, PageId, Result, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
 
+/// The file does not grow ahead of need by more slots than this.
+const GROWTH_AHEAD_SLOTS: u64 = 4096;
 /// The most memory in frames that nobody uses.
 const SPARE_BYTES: usize = 64 << 20;
 
@@ -139,6 +143,8 @@ pub(crate) struct MetaState {
     pub sequence: u64,
     /// One more than the greatest page number that the durable table knows.
     pub pages: u32,
+    /// Where the list of named snapshots is, if there are any.
+    pub list: Option<ListRef>,
     pub user: [u8; USER_BYTES],
 }
 
@@ -158,6 +164,8 @@ pub struct Store {
     pub(crate) durable: RwLock<DurableTable>,
     pub(crate) pins: CheckpointPins,
     pub(crate) meta: Mutex<MetaState>,
+    /// The named snapshots, by timestamp, then by their creation.
+    pub(crate) named: Mutex<Vec<Named>>,
     /// Checksums of versions that spilled and are not in a durable table yet, with their births.
     pub(crate) spilled: Mutex<HashMap<(PageId, Timestamp), u32>>,
     /// Runs that a compaction is writing without the turn: neither free nor anybody's yet.
@@ -196,6 +204,7 @@ impl Store {
             durable: RwLock::new(durable),
             pins: CheckpointPins::default(),
             meta: Mutex::new(meta),
+            named: Mutex::default(),
             spilled: Mutex::default(),
             reserved: Mutex::default(),
             table_pages_from: AtomicU64::new(u64::MAX),
@@ -285,15 +294,23 @@ impl Store {
 
     /// A run of free slots; grows the file when there is none.
     pub(crate) fn allocate_run(&self, slots: &mut Slots, count: u64) -> Result<Run> {
+        self.allocate_run_of(1, slots, count)
+    }
+
+    /// The same; so many runs of that length will be asked for one after the other, and each growth costs some calls.
+    pub(crate) fn allocate_run_of(&self, runs: usize, slots: &mut Slots, count: u64) -> Result<Run> {
         if let Some(run) = slots.allocate(count) {
             return Ok(run);
         }
         let medium = self.medium()?;
-        let end = slots.end_for(count);
-        medium
-            .set_len(end * SLOT_BYTES as u64)
-            .map_err(|source| Error::io("extend the file", medium.path(), source))?;
-        slots.extend(end);
+        let grow = |slots: &mut Slots, by: u64| {
+            let end = slots.end_for(by);
+            medium.set_len(end * SLOT_BYTES as u64).map(|()| slots.extend(end))
+        };
+        // Where there is no room for all there may be for one.
+        let by = (runs as u64 * count).min(GROWTH_AHEAD_SLOTS);
+        let grown = if by > count { grow(slots, by).or_else(|_| grow(slots, count)) } else { grow(slots, count) };
+        grown.map_err(|source| Error::io("extend the file", medium.path(), source))?;
         Ok(slots.allocate(count).expect("the file was extended for this run"))
     }
 

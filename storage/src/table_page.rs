@@ -77,6 +77,20 @@ pub(crate) struct TableRef {
     pub crc: u32,
     /// The newest birth or death in or below it.
     pub newest: Timestamp,
+    /// The checkpoint that wrote it, once the page has been read or written: references on disk do not tell.
+    pub written: Timestamp,
+}
+
+impl TableRef {
+    /// Decodes a reference; `None` if the item is none.
+    pub fn decode(item: &[u8]) -> Option<TableRef> {
+        (get_u32(item, 20) == 4).then(|| TableRef {
+            run: Run::decode(get_u64(item, 0)),
+            newest: Timestamp(get_u64(item, 8)),
+            crc: get_u32(item, 16),
+            written: Timestamp::ZERO,
+        })
+    }
 }
 
 /// A table page being built.
@@ -170,22 +184,17 @@ impl DurableTable {
         let mut refs = if sizes.is_empty() { Vec::new() } else { vec![root] };
         for level in (0..sizes.len()).rev() {
             let mut below = Vec::new();
-            for (index, table_ref) in refs.iter().enumerate() {
-                let items = check_page(medium, table_ref, level as u32, index as u32)?;
+            for (index, table_ref) in refs.iter_mut().enumerate() {
+                let (items, written) = check_page(medium, table_ref, level as u32, index as u32)?;
+                table_ref.written = written;
                 for (number, item) in items.chunks_exact(ITEM_BYTES).enumerate() {
                     let position = index * FANOUT + number;
                     if level > 0 {
                         if position >= sizes[level - 1] {
                             break;
                         }
-                        if get_u32(item, 20) != 4 {
-                            return Err(damaged(table_ref.run.start, "a reference is missing"));
-                        }
-                        below.push(TableRef {
-                            run: Run::decode(get_u64(item, 0)),
-                            newest: Timestamp(get_u64(item, 8)),
-                            crc: get_u32(item, 16),
-                        });
+                        let child = TableRef::decode(item);
+                        below.push(child.ok_or_else(|| damaged(table_ref.run.start, "a reference is missing"))?);
                     } else if position < pages as usize {
                         let entry = DiskEntry::decode(item)
                             .ok_or_else(|| damaged(table_ref.run.start, "an entry has an unknown kind"))?;
@@ -242,18 +251,24 @@ fn page_bytes(medium: &dyn Medium, run: Run) -> Option<&[u8]> {
     let address = medium.address(run.offset(), run.bytes())?;
     // SAFETY: the medium vouches for the address. The slot is retained: it belongs to the durable checkpoint (or the one being
     // opened), whose table pages are given back only after the next one is durable, by the thread that holds the checkpoint or under
-    // the lock of the durable table.
+    // the lock of the durable table; or to a named snapshot, whose table pages are given back only when its name has gone, while who looks at
+    // them is opening the store, or holds the reclaimer (the checker).
     Some(unsafe { std::slice::from_raw_parts(address.as_ptr(), SLOT_BYTES) })
 }
 
-/// Checks a table page, and returns its items.
-pub(crate) fn check_page<'m>(medium: &'m dyn Medium, table_ref: &TableRef, level: u32, index: u32) -> Result<&'m [u8]> {
+/// Checks a table page, and returns its items and the timestamp of the checkpoint that wrote it.
+pub(crate) fn check_page<'m>(
+    medium: &'m dyn Medium,
+    table_ref: &TableRef,
+    level: u32,
+    index: u32,
+) -> Result<(&'m [u8], Timestamp)> {
     let bytes = page_bytes(medium, table_ref.run).ok_or_else(|| Error::Truncated {
         path: medium.path().to_owned(),
         needed: table_ref.run.offset() + table_ref.run.bytes(),
         found: medium.len(),
     })?;
-    check_bytes(bytes, table_ref, level, index)
+    Ok((check_bytes(bytes, table_ref, level, index)?, Timestamp(get_u64(bytes, 16))))
 }
 
 /// The same, for bytes that were read by other means.
@@ -268,6 +283,6 @@ pub(crate) fn check_bytes<'b>(bytes: &'b [u8], table_ref: &TableRef, level: u32,
     Ok(&bytes[ITEMS_AT..])
 }
 
-fn damaged(slot: u64, what: &str) -> Error {
+pub(crate) fn damaged(slot: u64, what: &str) -> Error {
     Error::Damaged { structure: "table page", page: None, slot: Some(slot), what: what.to_owned() }
 }

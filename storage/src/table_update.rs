@@ -3,7 +3,6 @@
 //! Promises: a page of a higher level is written if one below it was, or if it is new; everything else is shared; nothing of the durable
 //! table changes before [`DurableTable::apply`].
 
-use crate::layout::Run;
 use crate::table::ENTRIES_PER_TABLE_PAGE;
 use crate::table_page::{DurableTable, TableRef};
 use std::collections::BTreeMap;
@@ -64,14 +63,14 @@ impl TableUpdate {
 }
 
 impl DurableTable {
-    /// Makes the update the durable table, and returns the runs of the table pages that it replaced.
-    pub fn apply(&mut self, update: TableUpdate) -> Vec<Run> {
+    /// Makes the update the durable table, and returns the table pages that it replaced.
+    pub fn apply(&mut self, update: TableUpdate) -> Vec<TableRef> {
         let mut replaced = Vec::new();
         self.levels.resize_with(update.sizes.len(), Vec::new);
         for (refs, new) in self.levels.iter_mut().zip(update.refs) {
             for (index, table_ref) in new {
                 match refs.get_mut(index) {
-                    Some(old) => replaced.push(std::mem::replace(old, table_ref).run),
+                    Some(old) => replaced.push(std::mem::replace(old, table_ref)),
                     None => {
                         debug_assert_eq!(index, refs.len(), "table pages are added in order");
                         refs.push(table_ref);

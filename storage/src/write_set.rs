@@ -90,6 +90,8 @@ pub struct WriteSet {
     /// Pages that will not be changed again soon and were not written out yet; and the bytes of all that there ever were.
     finished: Vec<PageId>,
     finished_bytes: usize,
+    /// What is spilled gathers here. Memory that was never touched before costs more than what is done with it.
+    spill_buffer: Vec<u8>,
 }
 
 impl Store {
@@ -113,6 +115,7 @@ impl Store {
             frame_bytes: 0,
             finished: Vec::new(),
             finished_bytes: 0,
+            spill_buffer: Vec::new(),
         }))
     }
 }
@@ -483,14 +486,15 @@ impl WriteSet {
         let (store, birth) = (self.turn.store.clone(), self.birth());
         targets.sort_unstable();
         targets.dedup();
-        let mut writer = RunWriter::new(store.medium()?);
+        let mut writer = RunWriter::with_buffer(store.medium()?, std::mem::take(&mut self.spill_buffer));
         let mut spilled = Vec::with_capacity(targets.len());
         let mut result = Ok(());
-        for (_, id, generation) in targets {
+        let count = targets.len();
+        for (number, (_, id, generation)) in targets.into_iter().enumerate() {
             let private = self.private_mut(id, generation);
             let Some(Private { state: State::Frame { frame, len }, owner, .. }) = private else { continue };
             let bytes = stamp(frame, id, *owner, birth, *len);
-            let run = store.allocate_run(&mut store.slots.lock(), slots_for(bytes.len()));
+            let run = store.allocate_run_of(count - number, &mut store.slots.lock(), slots_for(bytes.len()));
             result = run.and_then(|run| {
                 spilled.push((id, generation, run, crc32fast::hash(bytes)));
                 writer.write(run, bytes)
@@ -500,6 +504,7 @@ impl WriteSet {
             }
         }
         let written = result.and_then(|()| writer.finish());
+        self.spill_buffer = writer.into_buffer();
         match written {
             Ok(bytes) => {
                 store.counters.versions_spilled.fetch_add(spilled.len() as u64, Ordering::Relaxed);

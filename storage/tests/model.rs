@@ -1,8 +1,9 @@
 //! The storage layer against the dumbest model: for every snapshot a whole copy of the map from page to contents.
 //!
 //! Strategy: random transactions (new pages, changes, deaths, registers, savepoints, aborts, spilling), random snapshots held and
-//! dropped in any order, checkpoints in between, reopening from the bytes of the medium. Invariants: every held snapshot reads exactly its copy,
-//! at all times; the checker has no finding; after reopening the newest state is the last durable one.
+//! dropped in any order, named snapshots made, opened, dropped and replaced in any order, checkpoints in between, reopening from the bytes of the medium.
+//! Invariants: every held or named snapshot reads exactly its copy, at all times; the checker has no finding; after reopening the newest state is the last
+//! durable one, and the names are what they were; without any the file keeps nothing of them.
 
 mod shared;
 
@@ -10,6 +11,7 @@ use pentimento_storage::{MemoryMedium, Options, PageId, Patience, Pin, Store, Wr
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use shared::{Shared, assert_clean};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -24,12 +26,20 @@ enum Change {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Transaction { changes: Vec<Change>, commit: bool, strict: bool },
+    Transaction {
+        changes: Vec<Change>,
+        commit: bool,
+        strict: bool,
+    },
     Pin,
     Unpin(u8),
     Checkpoint,
     Reopen,
     Maintain,
+    Name,
+    /// Drops one name; with `true` it is given anew in the same step.
+    DropName(u8, bool),
+    OpenNamed(u8),
 }
 
 impl Arbitrary for Change {
@@ -48,7 +58,7 @@ impl Arbitrary for Change {
 
 impl Arbitrary for Step {
     fn arbitrary(g: &mut Gen) -> Self {
-        match u8::arbitrary(g) % 16 {
+        match u8::arbitrary(g) % 23 {
             0..8 => Step::Transaction {
                 changes: Vec::arbitrary(g),
                 commit: !u8::arbitrary(g).is_multiple_of(5),
@@ -58,7 +68,10 @@ impl Arbitrary for Step {
             11..13 => Step::Unpin(u8::arbitrary(g)),
             13 => Step::Checkpoint,
             14 => Step::Reopen,
-            _ => Step::Maintain,
+            15 => Step::Maintain,
+            16..19 => Step::Name,
+            19..21 => Step::DropName(u8::arbitrary(g), bool::arbitrary(g)),
+            _ => Step::OpenNamed(u8::arbitrary(g)),
         }
     }
 }
@@ -156,6 +169,8 @@ fn run(steps: Vec<Step>, options: Options) {
     let mut visible = State::new();
     let mut strict_waits = false;
     let mut pins: Vec<(Pin, State)> = Vec::new();
+    let mut named: Vec<(String, State)> = Vec::new();
+    let mut names_given = 0;
     let mut next = 0;
     for step in steps {
         match step {
@@ -186,6 +201,33 @@ fn run(steps: Vec<Step>, options: Options) {
                 (durable, visible, strict_waits) = (now.clone(), now.clone(), false);
                 assert_eq!(store.durable(), store.published());
             }
+            Step::Name => {
+                let name = format!("name {names_given}");
+                names_given += 1;
+                let at = store.snapshot_named(&name, 7).unwrap();
+                assert_eq!((at, store.durable()), (store.installed(), store.installed()));
+                assert!(store.snapshot_named(&name, 7).is_err(), "a name is given once");
+                (durable, visible, strict_waits) = (now.clone(), now.clone(), false);
+                named.push((name, now.clone()));
+            }
+            Step::DropName(_, _) | Step::OpenNamed(_) if named.is_empty() => {
+                assert!(store.drop_snapshot("no name").is_err() && store.open_snapshot("no name").is_err());
+            }
+            Step::DropName(which, again) => {
+                let (name, _) = named.remove(which as usize % named.len());
+                if again {
+                    store.rename_snapshots(Some((&name, 8)), &[&name]).unwrap();
+                    (durable, visible, strict_waits) = (now.clone(), now.clone(), false);
+                    named.push((name, now.clone()));
+                } else {
+                    store.drop_snapshot(&name).unwrap();
+                    assert!(store.open_snapshot(&name).is_err());
+                }
+            }
+            Step::OpenNamed(which) => {
+                let (name, state) = &named[which as usize % named.len()];
+                pins.push((store.open_snapshot(name).unwrap(), state.clone()));
+            }
             Step::Maintain => assert_eq!(store.maintain().waiting, 0),
             Step::Reopen => {
                 pins.clear();
@@ -198,6 +240,7 @@ fn run(steps: Vec<Step>, options: Options) {
                 })
                 .unwrap();
                 assert_reads(|id| read_pin(&read_only.pin(), id), &durable, next);
+                assert_names(&read_only, &named, next);
                 store = Store::open(Box::new(medium.clone()), options).unwrap();
                 (now, visible, strict_waits) = (durable.clone(), durable.clone(), false);
             }
@@ -205,6 +248,7 @@ fn run(steps: Vec<Step>, options: Options) {
         for (pin, state) in &pins {
             assert_reads(|id| read_pin(pin, id), state, next);
         }
+        assert_names(&store, &named, next);
     }
     assert_clean(&store);
     for (pin, state) in &pins {
@@ -214,11 +258,49 @@ fn run(steps: Vec<Step>, options: Options) {
     assert_clean(&store);
     store.close().unwrap();
     assert_clean(&store);
+    assert_names(&store, &named, next);
+    drop(store);
+    let store = Store::open(Box::new(medium.clone()), options).unwrap();
+    assert_clean(&store);
+    assert_costs(&store);
+    for info in store.named_snapshots() {
+        store.drop_snapshot(&info.name).unwrap();
+    }
+    assert_clean(&store);
+    store.close().unwrap();
+    assert_clean(&store);
+    assert_eq!(store.stats().slots_named, 0, "without names nothing is kept for any");
     assert_eq!(store.stats().versions_retained, 0, "without readers nothing old is kept after a close");
     drop(store);
     let store = Store::open(Box::new(medium), options).unwrap();
     assert_reads(|id| read_pin(&store.pin(), id), &now, next);
     assert_clean(&store);
+}
+
+/// The names are these, in order, and each shows its copy.
+fn assert_names(store: &Arc<Store>, named: &[(String, State)], next: u32) {
+    let infos = store.named_snapshots();
+    assert!(infos.iter().map(|info| &*info.name).eq(named.iter().map(|(name, _)| &**name)), "{infos:?}");
+    for (name, state) in named {
+        let pin = store.open_snapshot(name).unwrap();
+        assert_reads(|id| read_pin(&pin, id), state, next);
+    }
+}
+
+/// What dropping a name is said to free is what it frees.
+fn assert_costs(store: &Arc<Store>) {
+    for info in store.named_snapshots().into_iter().step_by(3) {
+        store.maintain();
+        let alone = store.named_snapshots().into_iter().find(|other| other.name == info.name).unwrap().bytes_alone;
+        let before = store.stats();
+        // Given again at once, so that the list keeps its length; but at another timestamp, unless it is the newest.
+        let is_newest = store.rename_snapshots(Some((&info.name, 9)), &[&info.name]).unwrap() == info.at;
+        store.maintain();
+        let after = store.stats();
+        let freed = (before.slots_retained + before.slots_named) - (after.slots_retained + after.slots_named);
+        assert_eq!(freed * 2048, if is_newest { 0 } else { alone }, "{info:?}");
+        store.rename_snapshots(None, &[&info.name]).unwrap();
+    }
 }
 
 /// How many cases to try; `PENTIMENTO_CASES` multiplies the default.

@@ -193,6 +193,10 @@ impl Database {
         &self.handle.shared.conflicts
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     pub(crate) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }

@@ -157,6 +157,26 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// There is a named snapshot of this name already.
+    #[error("there is a snapshot named {0:?} already; choose another name, or drop that one first")]
+    SnapshotExists(String),
+    /// There is no named snapshot of this name.
+    #[error("there is no snapshot named {0:?}")]
+    NoSuchSnapshot(String),
+    /// A snapshot's name must have 1 to [`MAX_SNAPSHOT_NAME`](crate::MAX_SNAPSHOT_NAME) bytes.
+    #[error("a snapshot's name must have 1 to {max} bytes, not {len}")]
+    InvalidSnapshotName {
+        /// The length of the name, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// The store has [`MAX_NAMED_SNAPSHOTS`](crate::MAX_NAMED_SNAPSHOTS) named snapshots.
+    #[error("the store has {max} named snapshots, as many as it can; drop some first")]
+    TooManySnapshots {
+        /// The limit.
+        max: usize,
+    },
     /// A tree's name must have 1 to [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
     #[error("a tree's name must have 1 to {max} bytes, not {len}")]
     InvalidTreeName {
@@ -265,6 +285,10 @@ impl From<storage::Error> for Error {
             }
             storage::Error::OutOfPages => Error::OutOfPages,
             storage::Error::PageTooLarge { len, max } => Error::ValueTooLong { len, max },
+            storage::Error::SnapshotExists(name) => Error::SnapshotExists(name),
+            storage::Error::NoSuchSnapshot(name) => Error::NoSuchSnapshot(name),
+            storage::Error::InvalidSnapshotName { len, max } => Error::InvalidSnapshotName { len, max },
+            storage::Error::TooManySnapshots { max } => Error::TooManySnapshots { max },
             storage::Error::InvalidOption { option, why } => Error::InvalidOption { option, why },
             other => Error::damaged("store", other.to_string()),
         }

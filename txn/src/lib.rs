@@ -16,6 +16,7 @@ mod feed;
 mod hot;
 pub mod inspect;
 mod journal;
+mod named;
 mod old_readers;
 mod optimistic;
 mod owned;
@@ -57,6 +58,7 @@ pub use error::{Error, Result};
 pub use feed::{Batch, Subscriber, Watch};
 pub use hot::HotReader;
 pub use journal::JournalStats;
+pub use named::NamedSnapshot;
 pub use old_readers::OldReader;
 pub use optimistic::{
     ConcurrencyStats, ConcurrentRange, ConcurrentTransaction, ConcurrentTree, Isolation, RetryPolicy, Transacted,
@@ -68,8 +70,9 @@ pub use pentimento_btree::{Census, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN};
 #[doc(hidden)]
 pub use pentimento_storage::Bug;
 pub use pentimento_storage::{
-    DEFAULT_PAGE_SIZE, FileLogs, FileMedium, Held, Log, Logs, MAX_PAGE_SIZE, MIN_PAGE_SIZE, Medium, MemoryMedium,
-    Progress, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary, Timestamp,
+    DEFAULT_PAGE_SIZE, FileLogs, FileMedium, Held, Log, Logs, MAX_NAMED_SNAPSHOTS, MAX_PAGE_SIZE, MAX_SNAPSHOT_NAME,
+    MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary,
+    Timestamp,
 };
 pub use snapshot::{Range, Snapshot, Tree};
 pub use tree_mut::{TreeMut, TxnRange};

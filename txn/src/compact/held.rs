@@ -1,6 +1,6 @@
 //! Who keeps the file from becoming shorter.
 //!
-//! Promises: whoever has been reading for longer than the compaction is patient is taken for one who stays, and what he sees is left where it is; those who come and go are waited
+//! Promises: whoever has been reading for longer than the compaction is patient is taken for one who stays, and so is a named snapshot; what he sees is left where it is; those who come and go are waited
 //! for, but no longer than that.
 
 use crate::{Held, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Timestamp};
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(4);
 pub struct HeldBack {
     /// The timestamp that is kept readable.
     pub at: Timestamp,
-    /// The label of who reads there, if it has one.
+    /// The name of the snapshot there, or the label of who reads there, if there is one.
     pub label: Option<Arc<str>>,
     /// How many bytes of the file are kept for it, or could not be moved because of it.
     pub bytes: u64,
@@ -29,7 +29,7 @@ fn is_old(reader: &ReaderInfo, patience: Duration) -> bool {
 }
 
 fn stays(held: &Held, patience: Duration) -> bool {
-    held.readers.iter().any(|reader| is_old(reader, patience))
+    !held.names.is_empty() || held.readers.iter().any(|reader| is_old(reader, patience))
 }
 
 fn snapshots(store: &Store) -> Vec<ReaderInfo> {
@@ -40,7 +40,8 @@ fn snapshots(store: &Store) -> Vec<ReaderInfo> {
 
 /// The newest timestamp at which somebody reads who is likely to stay: what was born by then had better not be moved.
 pub(super) fn newest_lasting(store: &Store, patience: Duration) -> Option<Timestamp> {
-    snapshots(store).iter().filter(|reader| is_old(reader, patience)).map(|reader| reader.at).max()
+    let lasting = snapshots(store).into_iter().filter(|reader| is_old(reader, patience)).map(|reader| reader.at);
+    lasting.chain(store.newest_named()).max()
 }
 
 /// As [`newest_lasting`], but watches those who have just come until it is known whether they stay.
@@ -77,7 +78,7 @@ pub(super) fn held_back(store: &Arc<Store>, patience: Duration) -> Vec<HeldBack>
     let held = store.held().into_iter().filter(|held| stays(held, patience));
     let held = held.map(|held| HeldBack {
         at: held.at,
-        label: held.readers.iter().find_map(|reader| reader.label.clone()),
+        label: held.names.first().cloned().or_else(|| held.readers.iter().find_map(|reader| reader.label.clone())),
         bytes: held.bytes + if Some(held.at) == newest { unmoved * SLOT_BYTES as u64 } else { 0 },
     });
     held.filter(|held| held.bytes > 0).collect()

@@ -92,10 +92,10 @@ impl Engine for Pentimento {
         Ok(())
     }
 
-    // There is none yet: moving versions to shrink the file is left for later in the design.
     fn compact(self, _: &Path) -> Result<bool> {
+        self.0.compact()?;
         self.close()?;
-        Ok(false)
+        Ok(true)
     }
 
     fn close(self) -> Result<()> {
