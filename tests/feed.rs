@@ -96,6 +96,11 @@ fn put(db: &Database, tree: &str, key: u32, value: &[u8]) -> Timestamp {
     txn.commit().unwrap()
 }
 
+fn read(db: &Database) -> State {
+    let all = common::read_all(&db.snapshot().unwrap()).unwrap();
+    all.into_iter().map(|(name, entries)| (name, Arc::new(entries))).collect()
+}
+
 #[test]
 fn what_was_told_is_what_is_there() {
     fn property(case: Case) -> bool {
@@ -185,9 +190,7 @@ fn prefixes_ranges_and_trees_choose() {
 fn a_slow_subscriber_catches_up() {
     let db = Database::in_memory().unwrap();
     put(&db, "t", 0, b"first");
-    let state = common::read_all(&db.snapshot().unwrap()).unwrap();
-    let state: State = state.into_iter().map(|(name, entries)| (name, Arc::new(entries))).collect();
-    let mut copy = Copy::new(&db, Watch::all(), state);
+    let mut copy = Copy::new(&db, Watch::all(), read(&db));
     for number in 0..20_000u32 {
         put(&db, "t", number % 500, &number.to_le_bytes());
     }
@@ -296,6 +299,52 @@ fn it_begins_where_it_is_told_to() {
     assert_eq!(batch.changes.count(), 2);
     let stranger = Database::in_memory().unwrap().snapshot().unwrap();
     assert!(matches!(db.watch(Watch::all().after(&stranger)), Err(Error::OtherStore)));
+}
+
+/// After a restart, and a crash, everything since the bookmark is told, whatever was noted as done before it.
+#[test]
+fn bookmarks_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("feed.pent");
+    let (mut state, mut done, mut bookmarks) = (State::new(), None, 0);
+    for life in 0..6u32 {
+        let db = Database::open(&path).unwrap();
+        let watch = done.map_or(Watch::all(), |at| Watch::all().since(at));
+        let mut copy = Copy::new(&db, watch, state.clone());
+        for round in 0..20 {
+            for number in 0..3 {
+                put(&db, "t", (life * 7 + round * 3 + number) % 50, &(life * 1000 + round).to_le_bytes());
+            }
+            if round % 4 == life % 4 {
+                let at = copy.subscriber.bookmark(&db, "copy").unwrap();
+                bookmarks += 1;
+                while copy.subscriber.delivered() < at {
+                    let batch = copy.subscriber.recv().unwrap().unwrap();
+                    assert!(batch.to <= at, "no batch crosses a bookmark");
+                    copy.take(batch);
+                }
+                // What a consumer notes together with its own state.
+                (state, done) = (copy.state.clone(), Some(at));
+            } else if round % 4 == 3 {
+                copy.catch_up();
+            }
+        }
+        let names: Vec<_> = db.named_snapshots().unwrap().into_iter().map(|named| named.name).collect();
+        assert!(names.len() <= 2 && names.iter().all(|name| name.starts_with("copy/")), "{names:?}");
+        copy.catch_up();
+        assert!(copy.state == read(&db));
+        drop(copy);
+        assert_clean(&db);
+        db.close().unwrap();
+    }
+    assert!(bookmarks > 20);
+    let db = Database::open(&path).unwrap();
+    let mut copy = Copy::new(&db, Watch::all().since(done.unwrap()), state);
+    copy.catch_up();
+    assert!(copy.state == read(&db));
+    assert!(matches!(db.watch(Watch::all().since(Timestamp(1))), Err(Error::NoSnapshotAt { at: Timestamp(1) })));
+    let other = Database::in_memory().unwrap();
+    assert!(matches!(copy.subscriber.bookmark(&other, "copy"), Err(Error::OtherStore)));
 }
 
 #[test]

@@ -223,9 +223,9 @@ impl Database {
     /// does not. Writers wait for no subscriber. What was delivered last is kept readable for him, as a snapshot would be.
     ///
     /// # Errors
-    /// [`Error::OtherStore`] if it is to begin after a snapshot of another store.
+    /// [`Error::OtherStore`] if it is to begin after a snapshot of another store, [`Error::NoSnapshotAt`] if it is to begin after a timestamp that no named snapshot has.
     pub fn watch(&self, watch: Watch) -> Result<Subscriber> {
-        Subscriber::new(self.store(), &self.handle.shared.feed, watch)
+        Subscriber::new(self.store(), &self.handle.shared.feed, watch.find(self)?)
     }
 
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already

@@ -15,7 +15,7 @@ mod log;
 
 use crate::changes::Scope;
 use crate::sync::{Arc, Instant};
-use crate::{Changes, Error, KeyBounds, Result, Snapshot, Timestamp};
+use crate::{Changes, Database, Error, KeyBounds, Result, Snapshot, Timestamp};
 pub(crate) use log::Log;
 use pentimento_btree::end_of_prefix;
 use pentimento_storage::Store;
@@ -54,11 +54,12 @@ pub struct Watch {
     tree: Option<String>,
     bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
     after: Option<Snapshot>,
+    since: Option<Timestamp>,
 }
 
 impl Watch {
     fn new(tree: Option<String>) -> Watch {
-        Watch { tree, bounds: (Bound::Unbounded, Bound::Unbounded), after: None }
+        Watch { tree, bounds: (Bound::Unbounded, Bound::Unbounded), after: None, since: None }
     }
 
     /// Everything in the store.
@@ -85,7 +86,25 @@ impl Watch {
 
     /// Begin with what was committed after this snapshot, instead of after now.
     pub fn after(self, snapshot: &Snapshot) -> Watch {
-        Watch { after: Some(snapshot.clone()), ..self }
+        Watch { after: Some(snapshot.clone()), since: None, ..self }
+    }
+
+    /// Begin with what was committed after this timestamp: that of a named snapshot that exists, for instance of a [bookmark](Subscriber::bookmark).
+    pub fn since(self, at: Timestamp) -> Watch {
+        Watch { since: Some(at), after: None, ..self }
+    }
+
+    /// Finds the snapshot that it is to begin after.
+    pub(crate) fn find(self, db: &Database) -> Result<Watch> {
+        let Some(at) = self.since else { return Ok(self) };
+        let newest = db.snapshot()?;
+        let snapshot = if newest.timestamp() == at {
+            newest
+        } else {
+            let named = db.named_snapshots()?.into_iter().find(|named| named.timestamp == at);
+            db.open_snapshot(&named.ok_or(Error::NoSnapshotAt { at })?.name)?
+        };
+        Ok(Watch { after: Some(snapshot), since: None, ..self })
     }
 }
 
@@ -113,6 +132,8 @@ pub struct Subscriber {
     /// What was delivered last; `None` when it is over.
     snapshot: Option<Snapshot>,
     delivered: Timestamp,
+    /// Moments that no batch may cross, in order.
+    bookmarks: Vec<Snapshot>,
 }
 
 impl Subscriber {
@@ -125,7 +146,15 @@ impl Subscriber {
         };
         let delivered = snapshot.timestamp();
         let number = log.enter(delivered);
-        Ok(Subscriber { store: store.clone(), log: log.clone(), number, watch, snapshot: Some(snapshot), delivered })
+        Ok(Subscriber {
+            store: store.clone(),
+            log: log.clone(),
+            number,
+            watch,
+            snapshot: Some(snapshot),
+            delivered,
+            bookmarks: Vec::new(),
+        })
     }
 
     /// Everything up to this commit was delivered, or is of no interest here.
@@ -175,6 +204,57 @@ impl Subscriber {
         self.snapshot.is_none()
     }
 
+    /// Makes a moment from which watching can be [resumed](Watch::since) after a restart, and tells its timestamp: what is newest now, kept as a named snapshot. No
+    /// batch crosses it. Note the timestamp with your own progress once [`delivered`](Subscriber::delivered) has reached it and you have dealt with what came.
+    ///
+    /// The bookmark before stays until the first call after that one was reached: so at any time there is one from which nothing is missed. They are called
+    /// `NAME/1` and `NAME/2` among the [named snapshots](Database::named_snapshots); drop them when they are not wanted any more.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.pent");
+    /// use pentimento::{Database, Watch};
+    /// # let put = |db: &Database, key: &str| { let mut txn = db.begin_write()?; txn.tree("orders")?.insert(key, "")?; txn.commit() };
+    /// let db = Database::open(&path)?;
+    /// let mut feed = db.watch(Watch::tree("orders"))?;
+    /// put(&db, "1")?;
+    /// let bookmark = feed.bookmark(&db, "shipping")?;
+    /// while feed.delivered() < bookmark {
+    ///     let batch = feed.recv()?.expect("the store is open");
+    ///     // ... do what is to be done, and note `batch.to` as done
+    /// }
+    /// put(&db, "2")?;
+    /// drop(feed);
+    /// db.close()?;
+    ///
+    /// let db = Database::open(&path)?;
+    /// let mut feed = db.watch(Watch::tree("orders").since(bookmark))?;
+    /// let batch = feed.recv()?.expect("the store is open");
+    /// assert_eq!(batch.changes.map(|change| change.unwrap().key.into_vec()).collect::<Vec<_>>(), [b"2"]);
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OtherStore`] if the handle is another store's, and as for [`Database::snapshot_named`].
+    pub fn bookmark(&mut self, db: &Database, name: &str) -> Result<Timestamp> {
+        if !Arc::ptr_eq(db.store(), &self.store) {
+            return Err(Error::OtherStore);
+        }
+        let names = [format!("{name}/1"), format!("{name}/2")];
+        // The youngest that was reached is the one to keep.
+        let known = db.named_snapshots()?;
+        let reached = known.iter().filter(|named| names.contains(&named.name) && named.timestamp <= self.delivered);
+        let keep = reached.max_by_key(|named| named.timestamp).map(|named| named.name.as_str());
+        let [one, two] = &names;
+        let target = if keep == Some(one.as_str()) { two } else { one };
+        let at = db.replace_snapshot(target)?;
+        if at > self.delivered {
+            self.bookmarks.push(db.open_snapshot(target)?);
+        }
+        Ok(at)
+    }
+
     fn recv_until(&mut self, deadline: Option<Instant>) -> Result<Option<Batch>> {
         loop {
             // Looked at first: what was published before the end is delivered before it.
@@ -207,7 +287,10 @@ impl Subscriber {
             let next = self.delivered.next();
             let (newer, pages) = match self.log.get(next) {
                 Some(commit) => (commit.snapshot, Some(commit.pages)),
-                None => (Snapshot::new(self.store.pin()).labelled("change feed"), None),
+                None => match self.bookmarks.first() {
+                    Some(bookmark) => (bookmark.clone(), None),
+                    None => (Snapshot::new(self.store.pin()).labelled("change feed"), None),
+                },
             };
             let scope = Scope { tree: self.watch.tree.as_deref(), bounds: &self.watch.bounds, pages: pages.as_deref() };
             let mut changes = Changes::between(older, &newer, &scope)?;
@@ -216,6 +299,7 @@ impl Subscriber {
             self.delivered = to;
             self.snapshot = Some(newer);
             self.log.advance(self.number, to);
+            self.bookmarks.retain(|bookmark| bookmark.timestamp() > to);
             if !is_empty {
                 return Ok(Some(Batch { from, to, exact: to == next, changes }));
             }
@@ -225,6 +309,7 @@ impl Subscriber {
 
     fn end(&mut self) {
         self.snapshot = None;
+        self.bookmarks.clear();
         self.log.leave(self.number);
     }
 }
