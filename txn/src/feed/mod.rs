@@ -33,6 +33,9 @@ const WAIT: Duration = Duration::from_secs(60);
 /// # use pentimento_txn as pentimento;
 /// use pentimento::{Database, Watch};
 /// let db = Database::in_memory()?;
+/// # let mut txn = db.begin_write()?;
+/// # txn.tree("orders")?;
+/// # txn.commit()?;
 /// let mut orders = db.watch(Watch::tree("orders").prefix("2026-"))?;
 ///
 /// let mut txn = db.begin_write()?;
