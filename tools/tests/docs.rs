@@ -53,7 +53,7 @@ their slots are used again. `pent map STORE --svg FILE` draws it.
 ";
 
 /// The commands, and how many lines of each are shown.
-const SHOWN: [(&str, &[&str], usize); 20] = [
+const SHOWN: [(&str, &[&str], usize); 21] = [
     ("info", &["info", "demo.pent"], 60),
     ("check", &["check", "demo.pent"], 20),
     ("check", &["check", "damaged.pent", "--repair-to", "repaired.pent"], 40),
@@ -73,6 +73,7 @@ const SHOWN: [(&str, &[&str], usize); 20] = [
     ("dump", &["dump", "demo.pent", "totals"], 12),
     ("copy", &["copy", "demo.pent", "compact.pent"], 5),
     ("diff", &["diff", "demo.pent", "compact.pent"], 5),
+    ("compact", &["compact", "demo.pent"], 5),
     ("load", &["load", "loaded.pent", "-i", "totals.dump"], 5),
 ];
 
