@@ -11,15 +11,15 @@ mod common;
 #[allow(dead_code, reason = "each test file uses its own part")]
 #[path = "changes/expected.rs"]
 mod expected;
-#[path = "common/gate_logs.rs"]
-mod gate_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 #[allow(dead_code, reason = "each test file uses its own part")]
 #[path = "model/steps.rs"]
 mod steps;
 
 use common::{Entries, State, assert_clean, cases, pattern};
 use expected::{Expected, told};
-use gate_logs::GateLogs;
+use obstructed_logs::GateLogs;
 use pentimento::{Batch, Database, Durability, Error, MemoryMedium, Subscriber, Timestamp, Watch};
 use quickcheck::QuickCheck;
 use std::sync::Arc;
