@@ -14,6 +14,7 @@ pub mod page;
 pub mod pages;
 pub mod path;
 pub mod repair;
+pub mod snapshots;
 pub mod stat;
 pub mod top;
 pub mod tree;
