@@ -1,7 +1,8 @@
 //! The command line: which commands there are, and how each ends.
 
 use crate::commands::{
-    check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, snapshots, stat, top, tree,
+    backup, check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, receive, snapshots,
+    stat, top, tree,
 };
 use crate::{Context, Interrupt, Result, demo};
 use clap::{Parser, Subcommand};
@@ -10,9 +11,9 @@ use std::process::ExitCode;
 const AFTER_HELP: &str = "\
 Commands that look into a store never change a byte of it. They need no lock:
 the store may be in use by another process, or damaged; then they go as far as
-they can, and say what they could not read. The exceptions are `load`, which puts
-entries into a store, `snapshots`, which makes, drops and restores named ones, and
-those that make a new file, which must not exist yet.
+they can, and say what they could not read. The exceptions are `load`, `receive`,
+`backup` and `snapshots`, which open the store as a program does, and those that
+make a new file, which must not exist yet.
 
 Examples:
   pent demo --store demo.pent        make a store to look at
@@ -71,6 +72,8 @@ enum Command {
     Dump(dump::Args),
     Load(load::Args),
     Copy(copy::Args),
+    Backup(Box<backup::Args>),
+    Receive(receive::Args),
     Snapshots(snapshots::Args),
     Demo(demo::Args),
 }
@@ -114,6 +117,8 @@ impl Command {
             Command::Dump(args) => dump::main(args, context),
             Command::Load(args) => load::main(args, context),
             Command::Copy(args) => copy::main(args, context),
+            Command::Backup(args) => backup::main(args, context),
+            Command::Receive(args) => receive::main(args, context),
             Command::Snapshots(args) => snapshots::main(args, context),
             Command::Demo(args) => demo::main(args, context),
         }

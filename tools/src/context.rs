@@ -39,6 +39,35 @@ impl Context {
     pub(crate) fn meter(&self, what: &'static str) -> Meter {
         Meter::new(what, !self.json)
     }
+
+    /// The same for work whose length is not known.
+    pub(crate) fn flow(&self, what: &'static str) -> Flow {
+        let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        let style = ProgressStyle::with_template("{spinner} {msg}: {bytes} ({bytes_per_sec}), {prefix}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Flow { bar }
+    }
+}
+
+/// Shows what has come by of something whose length nobody knows.
+pub(crate) struct Flow {
+    bar: ProgressBar,
+}
+
+impl Flow {
+    /// So many bytes have come by.
+    pub fn at(&self, bytes: u64, remark: &str) {
+        self.bar.set_position(bytes);
+        self.bar.set_prefix(remark.to_owned());
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// Shows how far long work is.

@@ -29,6 +29,9 @@ pub enum Error {
     /// The store refused or failed.
     #[error("the store: {0}")]
     Store(#[from] pentimento::Error),
+    /// The archive of backups refused or failed.
+    #[error("{0}")]
+    Archive(#[from] pentimento_archive::Error),
     /// The operating system refused or failed a call outside of the store.
     #[error("cannot {operation} {}: {source}", .path.display())]
     Io {

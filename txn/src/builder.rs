@@ -1,5 +1,6 @@
 //! How a database is opened.
 
+use crate::backup::StoreId;
 use crate::catalog;
 use crate::database::{Database, Handle};
 use crate::old_readers::{Hook, OldReader};
@@ -210,6 +211,7 @@ impl Builder {
         let medium = FileMedium::with_read_ahead(file, path, self.read_ahead).map_err(io_error("map"))?;
         let logs = FileLogs::beside(path, read_only);
         let database = self.open_on(Box::new(medium), Some(Box::new(logs)), is_blank && !read_only)?;
+        database.shared().stage_beside(path);
         if is_blank {
             sync_directory_of(path).map_err(io_error("sync the folder"))?;
         }
@@ -280,8 +282,11 @@ impl Builder {
             let _ = pages.0.install(true);
             store.checkpoint()?;
         }
+        // A store in memory has no file to keep an id in.
+        let id = StoreId(if store.is_in_memory() { new_id() } else { store.store_id() });
         let handle = Handle::new(
             store,
+            id,
             self.durability,
             self.checkpoint_interval,
             self.conflict_memory,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! page 0: root of the catalog:      name (UTF-8) -> 0 root page, u32   4 counter register, u32
+//!                                   (empty)      -> what the store is a copy of, if it is one: see `backup/origin.rs`
 //! page 1: root of the doomed trees: root page, u32 big-endian -> nothing
 //! ```
 //!
@@ -20,6 +21,9 @@ pub const MAX_NAME_LEN: usize = 1024;
 pub(crate) const CATALOG: PageId = PageId(0);
 /// The root of the doomed trees: the second page of every store.
 pub(crate) const DOOMED: PageId = PageId(1);
+
+/// What stands in the catalog and is no tree: no tree has an empty name.
+pub(crate) const ORIGIN_KEY: &[u8] = b"";
 
 /// Where a tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,9 @@ pub(crate) fn create(pages: &mut impl WritePages<Error = Error>) -> Result<()> {
 
 #[inline]
 pub(crate) fn find(pages: &impl ReadPages<Error = Error>, name: &str) -> Result<Option<TreeRecord>> {
+    if name.is_empty() {
+        return Ok(None);
+    }
     let record = btree::Tree::new(pages, CATALOG).get(name.as_bytes())?;
     record.map(TreeRecord::decode).transpose()
 }
@@ -66,6 +73,7 @@ pub(crate) fn find(pages: &impl ReadPages<Error = Error>, name: &str) -> Result<
 pub(crate) fn list(pages: &impl ReadPages<Error = Error>) -> Result<Vec<(String, TreeRecord)>> {
     let entries = btree::Tree::new(pages, CATALOG).iter()?;
     entries
+        .filter(|entry| !entry.as_ref().is_ok_and(|(name, _)| **name == *ORIGIN_KEY))
         .map(|entry| {
             let (name, record) = entry?;
             let name = String::from_utf8(name.into_vec())
@@ -88,6 +96,16 @@ pub(crate) fn put(pages: &mut impl WritePages<Error = Error>, name: &str, record
 
 pub(crate) fn remove(pages: &mut impl WritePages<Error = Error>, name: &str) -> Result<()> {
     btree::TreeMut::new(pages, CATALOG).remove(name.as_bytes())?;
+    Ok(())
+}
+
+/// The note of what the store is a copy of.
+pub(crate) fn origin(pages: &impl ReadPages<Error = Error>) -> Result<Option<&[u8]>> {
+    btree::Tree::new(pages, CATALOG).get(ORIGIN_KEY)
+}
+
+pub(crate) fn put_origin(pages: &mut impl WritePages<Error = Error>, note: &[u8]) -> Result<()> {
+    btree::TreeMut::new(pages, CATALOG).insert(ORIGIN_KEY, note)?;
     Ok(())
 }
 

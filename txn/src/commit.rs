@@ -11,6 +11,7 @@
 //!
 //! Without a journal a durable commit makes a checkpoint, or shares one.
 
+use crate::backup::Origin;
 use crate::database::Shared;
 use crate::journal::Room;
 use crate::optimistic::Footprint;
@@ -32,10 +33,13 @@ impl WriteTransaction {
     /// the disk failed.
     pub fn commit(mut self) -> Result<Timestamp> {
         let shared = self.handle.shared.clone();
-        let work = self.complete_work()?;
-        if work.pages.0.touched() == 0 {
+        if self.complete_work()?.pages.0.touched() == 0 {
             return self.commit_nothing(&shared);
         }
+        if shared.is_copy.load(Ordering::Relaxed) {
+            self.note_local_change(&shared)?;
+        }
+        let work = self.complete_work()?;
         let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
         let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut work.pages, DOOMED_PER_COMMIT)?;
         // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
@@ -43,8 +47,25 @@ impl WriteTransaction {
         let result = self.install(&shared);
         if result.is_err() {
             shared.has_doomed.store(true, Ordering::Relaxed);
+            shared.is_copy.store(true, Ordering::Relaxed);
         }
         result
+    }
+
+    /// A copy of another store that somebody else than a receiver changes is no copy any more, and says so.
+    fn note_local_change(&mut self, shared: &Shared) -> Result<()> {
+        let is_receiving = self.is_receiving;
+        let work = self.complete_work()?;
+        if is_receiving || work.redo.touched().is_empty() {
+            return Ok(());
+        }
+        let note = catalog::origin(&work.pages)?.map(Origin::of_note).transpose()?;
+        if let Some(origin) = note.filter(|origin| !origin.is_changed) {
+            self.set_origin_note(&Origin { is_changed: true, ..origin }.to_note())?;
+        }
+        // Under the turn: from here on it is no copy, or it is known not to be.
+        shared.is_copy.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What was read may not be durable yet: whoever is told that it is there must not lose it in a crash.
@@ -161,7 +182,11 @@ impl Shared {
 
     /// Makes everything so far durable, in the cheapest way.
     pub fn flush(&self) -> Result<()> {
-        let at = self.store.installed();
+        self.make_durable(self.store.installed())
+    }
+
+    /// Makes everything up to `at` durable, in the cheapest way.
+    pub fn make_durable(&self, at: Timestamp) -> Result<()> {
         match self.journal.get() {
             Some(journal) => journal.make_durable(at),
             None => self.checkpoint_covering(at),

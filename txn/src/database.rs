@@ -1,6 +1,7 @@
 //! The handle that users hold, and what its clones share.
 
 use crate::background::Background;
+use crate::backup::StoreId;
 use crate::builder::Builder;
 use crate::catalog;
 use crate::hot::HotReader;
@@ -15,7 +16,7 @@ use crate::write::WriteTransaction;
 use crate::{Durability, Error, Held, Progress, ReaderId, Result, Stats, Timestamp};
 use pentimento_storage::{self as storage, Patience, Store};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the background thread and the handles share.
@@ -30,6 +31,14 @@ pub(crate) struct Shared {
     pub checkpoint_interval: Duration,
     /// Whether dropped trees may wait to be dismantled.
     pub has_doomed: AtomicBool,
+    /// Whether the store may be a copy of another one that nobody changed here.
+    pub is_copy: AtomicBool,
+    /// Whether somebody is receiving.
+    pub is_receiving: AtomicBool,
+    /// Tells this store from others.
+    pub id: StoreId,
+    /// Where what is being received is kept until it is whole; `None`: in memory.
+    pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
     /// One compaction at a time.
@@ -73,6 +82,7 @@ pub(crate) struct Handle {
 impl Handle {
     pub fn new(
         store: Arc<Store>,
+        id: StoreId,
         durability: Durability,
         checkpoint_interval: Duration,
         conflict_memory: usize,
@@ -87,6 +97,10 @@ impl Handle {
             checkpoint_interval,
             // Cheap to find out at the first commit.
             has_doomed: AtomicBool::new(true),
+            is_copy: AtomicBool::new(true),
+            is_receiving: AtomicBool::new(false),
+            id,
+            staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
@@ -375,6 +389,12 @@ impl Database {
     /// ```
     pub fn ask_to_stop(&self, reader: ReaderId) {
         self.store().ask_to_stop(reader);
+    }
+
+    /// Tells this store from all others, however it is named. Copying its file copies the id.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.handle.shared.id
     }
 
     /// The newest timestamp that a snapshot taken now would see.

@@ -1,6 +1,7 @@
 //! The one error type of the engine.
 
 use crate::Timestamp;
+use crate::backup::StreamError;
 use pentimento_btree::Fault;
 use pentimento_storage as storage;
 use std::io;
@@ -225,6 +226,9 @@ pub enum Error {
     /// All page numbers are in use.
     #[error("the store has no page number left (limit: 4,294,967,294 pages)")]
     OutOfPages,
+    /// A backup cannot be made, or a stream cannot be received.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// An option has a value outside its range.
     #[error("{option}: {why}")]
     InvalidOption {

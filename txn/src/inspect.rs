@@ -10,6 +10,7 @@ use crate::journal::segment::{self, SegmentHeader};
 use crate::redo::{self, Op};
 use crate::{Result, Timestamp};
 
+pub use crate::backup::{Origin, origin_of_note};
 pub use crate::sidecar::{Live, LivePin, live_path};
 
 use pentimento_storage::PageId;
@@ -116,6 +117,8 @@ pub enum Operation<'b> {
     DropTree(&'b str),
     /// A tree got another name.
     RenameTree(&'b str, &'b str),
+    /// What the store is a copy of has changed: the note that the catalog keeps of it.
+    Origin(&'b [u8]),
 }
 
 /// The operations in the body of a record, in order; an error ends them.
@@ -133,6 +136,7 @@ impl<'b> From<Op<'b>> for Operation<'b> {
             Op::Clear => Operation::Clear,
             Op::DropTree(name) => Operation::DropTree(name),
             Op::RenameTree(from, to) => Operation::RenameTree(from, to),
+            Op::Origin(note) => Operation::Origin(note),
         }
     }
 }
@@ -152,6 +156,7 @@ mod tests {
         redo.clear();
         redo.rename_tree("orders", "old orders");
         redo.drop_tree("old orders");
+        redo.origin(b"note");
         let body = redo.body().unwrap();
         let read: Vec<_> = operations(body).map(Result::unwrap).collect();
         let expected = [
@@ -162,6 +167,7 @@ mod tests {
             Operation::Clear,
             Operation::RenameTree("orders", "old orders"),
             Operation::DropTree("old orders"),
+            Operation::Origin(b"note"),
         ];
         assert_eq!(read, expected);
         for end in 0..body.len() {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod background;
+mod backup;
 mod builder;
 mod catalog;
 mod changes;
@@ -47,6 +48,10 @@ const _: () = {
     is_shareable::<BackgroundCompaction>();
 };
 
+pub use backup::{
+    Backup, Origin, Received, Receiver, ResumePosition, STREAM_HEAD_BYTES, Shipped, StoreId, StreamContents,
+    StreamError, StreamHead, StreamProgress, TreeContents, stream_head, verify_stream,
+};
 pub use builder::Builder;
 pub use catalog::MAX_NAME_LEN;
 pub use changes::{Change, ChangeKind, Changes};

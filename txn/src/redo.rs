@@ -8,6 +8,7 @@
 //! clear         5
 //! drop tree     6  name
 //! rename tree   7  name  name
+//! origin        8  note          what the store is a copy of: see `backup/origin.rs`
 //! ```
 //!
 //! Names, keys and values are a length (LEB128) followed by bytes. Operations are *logical*: replaying them makes the same entries, on whatever pages.
@@ -31,6 +32,7 @@ const REMOVE_RANGE: u8 = 4;
 const CLEAR: u8 = 5;
 const DROP_TREE: u8 = 6;
 const RENAME_TREE: u8 = 7;
+const ORIGIN: u8 = 8;
 
 /// The memory that operations get at first.
 const FIRST_BYTES: usize = 512;
@@ -227,6 +229,11 @@ impl Redo {
         self.tree = None;
     }
 
+    /// What the store is a copy of has changed.
+    pub fn origin(&mut self, note: &[u8]) {
+        self.put(ORIGIN, &[note]);
+    }
+
     /// A value of this tree is being built in place.
     pub fn reserve(&mut self, tree: &Arc<str>, root: PageId, key: &[u8]) {
         if !self.is_off() {
@@ -325,6 +332,7 @@ pub(crate) enum Op<'b> {
     Clear,
     DropTree(&'b str),
     RenameTree(&'b str, &'b str),
+    Origin(&'b [u8]),
 }
 
 /// The operations of a record, in order; after an error there are no more. One on entries comes after the tree that it is on.
@@ -349,6 +357,7 @@ impl<'b> Reader<'b> {
             TREE => Op::Tree(self.name()?),
             DROP_TREE => Op::DropTree(self.name()?),
             RENAME_TREE => Op::RenameTree(self.name()?, self.name()?),
+            ORIGIN => Op::Origin(self.field()?),
             _ if !*in_tree => return Err(damaged("an operation names no tree")),
             INSERT => Op::Insert(self.field()?, self.field()?),
             REMOVE => Op::Remove(self.field()?),
@@ -383,6 +392,7 @@ pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
             Op::Clear => drop(txn.tree(name)?.clear()?),
             Op::DropTree(dropped) => drop(txn.drop_tree(dropped)?),
             Op::RenameTree(from, to) => txn.rename_tree(from, to)?,
+            Op::Origin(note) => txn.set_origin_note(note)?,
         }
     }
     Ok(())

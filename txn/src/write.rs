@@ -3,6 +3,7 @@
 //! Promises: one at a time, in the order in which they asked; nothing is seen by others before the commit; dropping the transaction leaves the
 //! store as it was; an operation that fails half-way makes the transaction impossible to commit, unless it is rolled back to a savepoint before.
 
+use crate::backup::Origin;
 use crate::catalog;
 use crate::database::Handle;
 use crate::deferred::Deferred;
@@ -36,6 +37,8 @@ pub struct WriteTransaction {
     marks: Vec<(storage::Savepoint, Mark)>,
     /// What a concurrent transaction that is being committed wrote; else it is derived from the operations.
     pub(crate) footprint: Option<Footprint>,
+    /// Whether it applies what another store did.
+    pub(crate) is_receiving: bool,
     pub(crate) handle: Arc<Handle>,
 }
 
@@ -58,6 +61,7 @@ impl WriteTransaction {
             durability: handle.shared.durability,
             marks: Vec::new(),
             footprint: None,
+            is_receiving: false,
             handle,
         }
     }
@@ -199,6 +203,21 @@ impl WriteTransaction {
             let mut open = work.trees.remove(at);
             open.name = to.into();
             work.add(open);
+            Ok(())
+        })
+    }
+
+    /// What the store is a copy of.
+    pub(crate) fn origin(&self) -> Result<Option<Origin>> {
+        catalog::origin(self.pages()?)?.map(Origin::of_note).transpose()
+    }
+
+    /// Notes what the store is a copy of.
+    pub(crate) fn set_origin_note(&mut self, note: &[u8]) -> Result<()> {
+        self.attempt(|work, _| {
+            work.redo.finish_reserved(&work.pages)?;
+            catalog::put_origin(&mut work.pages, note)?;
+            work.redo.origin(note);
             Ok(())
         })
     }

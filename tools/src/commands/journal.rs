@@ -185,6 +185,7 @@ fn operation_reports(body: &[u8], context: &Context) -> Vec<OperationReport> {
             Ok(Operation::RenameTree(from, to)) => {
                 OperationReport { tree: Some(from.to_owned()), to: Some(to.to_owned()), ..report("rename tree") }
             }
+            Ok(Operation::Origin(note)) => OperationReport { value: show(note), ..report("origin") },
             Ok(_) => report("unknown"),
             Err(_) => report("damaged"),
         });

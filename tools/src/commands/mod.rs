@@ -1,5 +1,6 @@
 //! The commands that look into a store: a module for each, with its arguments, its report, and how the report is printed.
 
+pub mod backup;
 pub mod check;
 pub mod copy;
 pub mod diff;
@@ -13,6 +14,7 @@ pub mod map;
 pub mod page;
 pub mod pages;
 pub mod path;
+pub mod receive;
 pub mod repair;
 pub mod snapshots;
 pub mod stat;

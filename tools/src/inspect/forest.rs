@@ -9,7 +9,7 @@ use super::survey::Survey;
 use pentimento_btree::inspect::{NodeView, Value};
 use pentimento_storage::inspect::Entry;
 use pentimento_storage::{HEADER_BYTES, PageId};
-use pentimento_txn::inspect::{CATALOG, DOOMED, tree_record};
+use pentimento_txn::inspect::{CATALOG, DOOMED, origin_of_note, tree_record};
 use serde::Serialize;
 use std::rc::Rc;
 
@@ -172,6 +172,14 @@ impl Forest {
         forest.plant(survey, "(catalog)".to_owned(), Role::Catalog, CATALOG);
         forest.plant(survey, "(doomed)".to_owned(), Role::Doomed, DOOMED);
         for (name, record) in forest.kept_entries(survey, 0) {
+            if name.is_empty() {
+                // What the store is a copy of.
+                if origin_of_note(&record).is_err() {
+                    let what = "the note of what the store is a copy of is not one";
+                    forest.problems.push(Problem::new(Structure::Catalog, what));
+                }
+                continue;
+            }
             match (String::from_utf8(name), tree_record(&record)) {
                 (Ok(name), Ok((root, counter))) => {
                     let tree = forest.plant(survey, name, Role::User, root);

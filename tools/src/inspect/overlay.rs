@@ -90,6 +90,8 @@ impl Overlay {
                     name = None;
                     continue;
                 }
+                // What is done again elsewhere is no copy that increments fit.
+                Operation::Origin(_) => continue,
                 _ => {}
             }
             let name = name.ok_or_else(|| Error::Unreadable("an operation of the journal names no tree".to_owned()))?;
@@ -154,6 +156,7 @@ impl Overlay {
                     self.trees.insert(to.to_owned(), Some(changes));
                     name = None;
                 }
+                Operation::Origin(_) => {}
                 other => {
                     let what = format!("an operation of the journal is not known to this program: {other:?}");
                     return Err(Error::Unreadable(what).into());
@@ -199,6 +202,10 @@ pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
 
 /// Root and counter of a tree, as the catalog tells.
 pub(crate) fn find_tree(view: &View<'_>, name: &str) -> Result<Option<(PageId, PageId)>, ViewError> {
+    if name.is_empty() {
+        // There the catalog keeps what the store is a copy of.
+        return Ok(None);
+    }
     let record = Tree::new(view, CATALOG).get(name.as_bytes())?;
     Ok(record.map(tree_record).transpose().map_err(Error::from)?)
 }

@@ -100,6 +100,10 @@ impl<'f> Session<'f> {
         let mut names = BTreeSet::new();
         for entry in Tree::new(&self.view, CATALOG).iter()? {
             let (name, _) = entry?;
+            if name.is_empty() {
+                // What the store is a copy of.
+                continue;
+            }
             let name = String::from_utf8(name.into_vec());
             names.insert(name.map_err(|_| Error::Unreadable("a tree's name is not UTF-8".to_owned()))?);
         }

@@ -165,6 +165,13 @@ impl Changes {
         self
     }
 
+    /// Passes over what concerns trees up to and with this name, at no cost.
+    pub(crate) fn after_tree(mut self, name: &str) -> Changes {
+        let passed = self.trees.as_slice().partition_point(|tree| *tree.name <= *name);
+        self.trees.by_ref().take(passed).for_each(drop);
+        self
+    }
+
     /// The timestamp of the older snapshot.
     #[must_use]
     pub fn from(&self) -> Timestamp {

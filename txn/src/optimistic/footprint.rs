@@ -132,6 +132,8 @@ impl<'b> Lists<'b> {
                     lists.replaced(from);
                     lists.replaced(to);
                 }
+                // No transaction reads it.
+                Op::Origin(_) => {}
             }
         }
         Ok(lists)
