@@ -40,7 +40,9 @@ impl WriteTransaction {
                     gone = Some(change.tree);
                 }
                 // It may have been empty.
-                ChangeKind::TreeDropped => drop(self.tree(&change.tree)?),
+                ChangeKind::TreeDropped => {
+                    self.tree(&change.tree)?;
+                }
                 // Its tree has gone as a whole.
                 ChangeKind::Inserted { .. } if gone.as_ref() == Some(&change.tree) => {}
                 ChangeKind::Inserted { .. } => {
