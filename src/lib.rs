@@ -91,6 +91,11 @@
 //! # drop(report);
 //! # Ok::<(), pentimento::Error>(())
 //! ```
+//!
+//! # The file
+//!
+//! What is given back is used again, and a free tail is cut off. After much was removed [`Database::compact`] does the rest while the store is in use: it fills pages that have become
+//! thin, and moves what lies high in the file down. [`Database::compactor`] does it in steps, [`Database::compact_in_background`] slowly.
 #![forbid(unsafe_code)]
 
 pub use bytes::Bytes;

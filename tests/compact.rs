@@ -339,6 +339,68 @@ fn what_a_snapshot_holds_is_told_and_won_when_it_goes() {
 }
 
 #[test]
+fn what_is_compacted_has_not_changed() {
+    // Pages have another birth, entries have not: a difference across a compaction tells what writers did, and no more.
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    fill(&db, &mut state, 21, 60_000, 100);
+    let mut random = Random(9);
+    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    // Who comes while it merges is not waited for, and has not been there for so long that what he sees would be left alone.
+    let mut compactor = db.compactor().unwrap().patience(Duration::from_secs(3600));
+    while compactor.step(20_000).unwrap().bytes_merged == 0 {}
+    let (older, before) = (db.snapshot().unwrap(), compactor.progress().bytes_merged);
+    while compactor.step(20_000).unwrap().bytes_merged < before + 200_000 {}
+    let merged = compactor.progress().bytes_merged - before;
+    drop(compactor);
+    let newer = db.snapshot().unwrap();
+    assert!(newer.timestamp() > older.timestamp());
+    assert_eq!(newer.changes_since(&older).unwrap().count(), 0, "{merged} bytes were merged");
+    let mut txn = db.begin_write().unwrap();
+    txn.tree("orders").unwrap().insert(b"a new one", b"of its own").unwrap();
+    txn.commit().unwrap();
+    assert_eq!(db.snapshot().unwrap().changes_since(&older).unwrap().count(), 1);
+    assert_sees(&older, &state);
+    drop((older, newer));
+    db.compact().unwrap();
+    assert_clean(&db);
+}
+
+#[test]
+fn a_large_value_gets_a_place_that_is_made_for_it() {
+    // Large values of which every other goes, and small ones in between, so that each hole is a little too small for the next large one.
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
+    let entries = Arc::make_mut(state.entry("mixed".to_owned()).or_default());
+    for number in 0..48u64 {
+        let mut txn = db.begin_write().unwrap();
+        let mut tree = txn.tree("mixed").unwrap();
+        for (key, len) in
+            [(format!("small {number:04}"), 1900), (format!("value {number:04}"), 600_000 + 4096 * number)]
+        {
+            let value = pattern(number, len as usize);
+            tree.insert(&key, &value).unwrap();
+            entries.insert(key.into_bytes(), value);
+        }
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+    }
+    let mut txn = db.begin_write().unwrap();
+    for number in (0..48u64).filter(|number| number % 2 == 0) {
+        let key = format!("value {number:04}");
+        txn.tree("mixed").unwrap().remove(&key).unwrap();
+        entries.remove(key.as_bytes());
+    }
+    txn.commit().unwrap();
+    db.checkpoint().unwrap();
+    let done = compact_watched(&db, &home.path);
+    println!("{done:?}");
+    assert_sees(&db.snapshot().unwrap(), &state);
+    assert_clean(&db);
+    assert_compact(&home, &state, done.bytes_now);
+}
+
+#[test]
 fn in_the_background_within_a_budget() {
     let home = Home::new();
     let (db, mut state) = (home.open(), State::new());

@@ -7,16 +7,13 @@ mod common;
 mod crash;
 #[path = "common/frail.rs"]
 mod frail;
-#[path = "common/frail_logs.rs"]
-mod frail_logs;
-#[path = "common/gate_logs.rs"]
-mod gate_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 
 use common::assert_clean;
 use crash::keys;
 use frail::FrailMedium;
-use frail_logs::{Fault, FrailLogs};
-use gate_logs::GateLogs;
+use obstructed_logs::{Fault, FrailLogs, GateLogs};
 use pentimento::{ConcurrentTransaction, Database, Durability, Error, Isolation};
 use std::time::Duration;
 

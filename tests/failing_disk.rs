@@ -8,12 +8,12 @@
 mod common;
 #[path = "common/frail.rs"]
 mod frail;
-#[path = "common/frail_logs.rs"]
-mod frail_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 
 use common::{assert_clean, pattern};
 use frail::FrailMedium;
-use frail_logs::FrailLogs;
+use obstructed_logs::FrailLogs;
 use pentimento::{Builder, Database, Durability, Error, Snapshot, Timestamp};
 use std::time::{Duration, Instant};
 

@@ -176,6 +176,28 @@ fn old_readers_are_told_of_once_and_asked_but_not_ended() {
     assert!(!next.is_asked_to_stop(), "who comes after was not meant");
 }
 
+/// Without a call of `maintain`: such stores have nothing else to do in the background.
+#[test]
+fn old_readers_of_a_store_that_writes_nothing_are_told_of_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("read.pent");
+    set(&Database::open(&path).unwrap(), 1);
+    let builder = Database::builder().on_old_reader(Duration::from_millis(20), |_| OldReader::AskToStop);
+    for (what, db) in [
+        ("in memory", builder.clone().in_memory().unwrap()),
+        ("read only", builder.read_only(true).open(&path).unwrap()),
+    ] {
+        let snapshot = db.snapshot().unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !snapshot.is_asked_to_stop() {
+            assert!(Instant::now() < end, "{what}: nobody looked");
+            thread::sleep(Duration::from_millis(10));
+        }
+        // The thread goes with the store.
+        db.close().unwrap();
+    }
+}
+
 #[test]
 fn a_callback_that_panics_ends_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -10,13 +10,13 @@ mod common;
 #[path = "common/crash.rs"]
 mod crash;
 mod gate;
-#[path = "common/gate_logs.rs"]
-mod gate_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 
 use common::{assert_clean, read_all};
 use crash::{contents, crash, journals, keys, put};
 use gate::GateMedium;
-use gate_logs::GateLogs;
+use obstructed_logs::GateLogs;
 use pentimento::{Builder, Database, Durability, FileLogs};
 use std::fs;
 use std::path::Path;

@@ -17,6 +17,8 @@ const ENTRIES: u64 = 20_000;
 const VALUE_BYTES: usize = 150;
 const ROUNDS: u64 = 20;
 const PER_TRANSACTION: u64 = ENTRIES / 100;
+/// How often everything is overwritten at most until the file is small again.
+const PASSES: u32 = 3;
 /// Limits on memory, far below the size of the store.
 const SOFT: usize = 512 << 10;
 const HARD: usize = 1 << 20;
@@ -126,11 +128,20 @@ impl Bench {
         let used = stats.slots_used * pentimento::SLOT_BYTES as u64;
         assert!(used <= self.loaded_bytes, "{used} bytes are used, {} were after loading", self.loaded_bytes);
         // Versions stay where they are until they are changed; when they are, they move towards the start of the file.
-        // Durable commits, so that no more is under way at the end than one of them: a free tail below a MiB is not cut.
-        self.overwrite(ROUNDS, Durability::Sync, Order::ByKey);
-        self.db.checkpoint().unwrap();
-        self.show(&format!("{what}: snapshots gone, overwritten once more"));
-        assert!(self.ratio() < 1.3, "the file has {:.2} times its loaded size though nobody reads", self.ratio());
+        // Durable commits, so that no more is under way at the end than one of them: a free tail below a MiB is not cut. When checkpoints come is the
+        // scheduler's choice, and whatever one of them wrote while the start of the file was still needed stays at its end until it is changed again:
+        // one pass is enough on an idle machine, a second moves that too. What leaks or does not move at all is there after any number of them.
+        let mut passes = 0;
+        while self.ratio() >= 1.3 || passes == 0 {
+            assert!(passes < PASSES, "after {passes} passes the file has {:.2} times its loaded size", self.ratio());
+            passes += 1;
+            self.overwrite(ROUNDS, Durability::Sync, Order::ByKey);
+            self.db.checkpoint().unwrap();
+            self.db.maintain().unwrap();
+            self.show(&format!("{what}: snapshots gone, overwritten {passes} times more"));
+            let used = self.db.stats().slots_used * pentimento::SLOT_BYTES as u64;
+            assert!(used <= self.loaded_bytes * 13 / 10, "{used} bytes are used after a checkpoint, nobody reads");
+        }
         assert_clean(&self.db);
     }
 }

@@ -11,13 +11,13 @@ mod common;
 mod crash;
 #[path = "common/frail.rs"]
 mod frail;
-#[path = "common/frail_logs.rs"]
-mod frail_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 
 use common::assert_clean;
 use crash::{crash, keys, put};
 use frail::FrailMedium;
-use frail_logs::{Fault, FrailLogs};
+use obstructed_logs::{Fault, FrailLogs};
 use pentimento::{Database, Durability, Error, Timestamp, WriteTransaction};
 use std::sync::mpsc;
 use std::thread;

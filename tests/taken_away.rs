@@ -4,11 +4,11 @@
 #[path = "common/crash.rs"]
 mod crash;
 mod gate;
-#[path = "common/gate_logs.rs"]
-mod gate_logs;
+#[path = "common/obstructed_logs.rs"]
+mod obstructed_logs;
 
 use gate::GateMedium;
-use gate_logs::GateLogs;
+use obstructed_logs::GateLogs;
 use pentimento::{Database, Durability, Error, FileMedium, Medium};
 use std::fs::File;
 use std::path::Path;

@@ -14,7 +14,7 @@ use std::fmt::Display;
 use pentimento_storage::PageId;
 
 use crate::layout::{KIND_LARGE, LARGE_HEADER, MAX_KEY_LEN, MAX_LEVEL, MAX_VALUE_LEN, head_of};
-use crate::node::{Extent, Node, Stored};
+use crate::node::{Extent, Node, Stored, Whole};
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
 use crate::value::large_value;
@@ -135,10 +135,16 @@ where
     checker.census
 }
 
-/// Looks at a single node whose header was checked.
-pub(crate) fn check_alone(node: &Node<'_>, body: &[u8], report: &mut dyn FnMut(Finding)) {
+/// Looks at a single node whose header was checked. `see` is shown each entry of a leaf that can be decoded: its number, the part of the key
+/// behind the prefix, and the value.
+pub(crate) fn check_alone(
+    node: &Node<'_>,
+    body: &[u8],
+    report: &mut dyn FnMut(Finding),
+    mut see: impl FnMut(usize, &[u8], Stored<'_>),
+) {
     let mut checker = Checker { pages: &NoPages, report, census: Census::default(), met: HashSet::new() };
-    checker.alone(node, body, None, None);
+    checker.alone(node, body, None, None, &mut see);
 }
 
 /// For a checker that is not to look at any other page.
@@ -212,7 +218,12 @@ where
         self.census.depth = self.census.depth.max(usize::from(level.map_or(found, |_| 0)) + 1);
         self.census.largest_node = self.census.largest_node.max(body.len());
         self.census.garbage_bytes += u64::from(node.header.garbage);
-        self.alone(&node, body, lower, upper);
+        let mut larges = Vec::new();
+        self.alone(&node, body, lower, upper, &mut |index, _, stored| {
+            if let Stored::Large(page, len) = stored {
+                larges.push((index, page, len));
+            }
+        });
         if node.is_leaf() {
             self.census.leaves += 1;
             self.census.entries += node.count() as u64;
@@ -220,7 +231,9 @@ where
             if node.count() == 0 && level.is_some() {
                 self.find(page, Problem::Empty);
             }
-            self.large_values(&node);
+            for (index, large, len) in larges {
+                self.large_value(page, index, large, len);
+            }
             return;
         }
         self.census.branches += 1;
@@ -233,8 +246,15 @@ where
         }
     }
 
-    /// What can be said of a node without a look at any other.
-    fn alone(&mut self, node: &Node<'_>, body: &[u8], lower: Option<Parts<'_>>, upper: Option<Parts<'_>>) {
+    /// What can be said of a node without a look at any other. `see` is shown each entry of a leaf: its number, suffix and value.
+    fn alone(
+        &mut self,
+        node: &Node<'_>,
+        body: &[u8],
+        lower: Option<Parts<'_>>,
+        upper: Option<Parts<'_>>,
+        see: &mut impl FnMut(usize, &'_ [u8], Stored<'_>),
+    ) {
         let at = node.header.places();
         if node.header.flags != 0 || body[10..12] != [0, 0] || (node.is_leaf() && node.header.leftmost.0 != 0) {
             self.find(node.page, Problem::Malformed("reserved bytes are not zero"));
@@ -242,94 +262,134 @@ where
         if body[16 + node.prefix.len()..at.heads].iter().any(|byte| *byte != 0) {
             self.find(node.page, Problem::Malformed("the padding of the prefix is not zero"));
         }
-        self.keys(node, lower, upper);
-        self.cells(node);
+        self.entries(node, lower, upper, see);
     }
 
-    fn keys(&mut self, node: &Node<'_>, lower: Option<Parts<'_>>, upper: Option<Parts<'_>>) {
+    /// Every entry once: its cell, its head, its place in the order, and whether the cells lie beside each other.
+    fn entries(
+        &mut self,
+        node: &Node<'_>,
+        lower: Option<Parts<'_>>,
+        upper: Option<Parts<'_>>,
+        see: &mut impl FnMut(usize, &'_ [u8], Stored<'_>),
+    ) {
         let page = node.page;
-        let mut previous: Option<Parts<'_>> = None;
+        let mut previous: Option<(u32, &[u8])> = None;
+        let mut used = Used::default();
         for index in 0..node.count() {
-            let key = match node.key(index) {
-                Ok(key) => key,
+            let suffix = match node.whole(index) {
+                Ok(Whole { suffix, stored, extent }) => {
+                    used.add(extent);
+                    if let Some(stored) = stored {
+                        see(index, suffix, stored);
+                    }
+                    suffix
+                }
                 Err(fault) => {
+                    used.is_whole = false;
                     self.entry_fault(page, index, &fault);
-                    continue;
+                    // The value may be what cannot be decoded.
+                    let Ok(suffix) = node.suffix(index) else { continue };
+                    suffix
                 }
             };
-            if key.len() > MAX_KEY_LEN {
+            if node.prefix.len() + suffix.len() > MAX_KEY_LEN {
                 self.find(page, Problem::Entry { index, what: "its key is too long" });
             }
-            if node.head(index) != Some(head_of(key.suffix)) {
+            let head = head_of(suffix);
+            if node.head(index) != Some(head) {
                 self.find(page, Problem::Head { index });
             }
-            // Both have the node's prefix.
-            if previous.is_some_and(|previous| previous.suffix >= key.suffix) {
+            // Both have the node's prefix. Heads that differ tell the order of their suffixes.
+            if previous
+                .is_some_and(|(before_head, before)| before_head > head || (before_head == head && before >= suffix))
+            {
                 self.find(page, Problem::Order { index });
             }
-            let too_low = lower.is_some_and(|lower| key.cmp(&lower) == Ordering::Less);
-            let too_high = upper.is_some_and(|upper| key.cmp(&upper) != Ordering::Less);
-            if too_low || too_high {
-                self.find(page, Problem::Fence { index });
-            }
-            previous = Some(key);
-        }
-    }
-
-    fn cells(&mut self, node: &Node<'_>) {
-        let mut cells: Vec<(Extent, usize)> = Vec::with_capacity(node.count());
-        let mut whole = true;
-        for index in 0..node.count() {
-            match node.extent(index) {
-                Ok(extent) => cells.push((extent, index)),
-                Err(fault) => {
-                    whole = false;
-                    if node.suffix(index).is_ok() {
-                        self.entry_fault(node.page, index, &fault);
-                    }
+            previous = Some((head, suffix));
+            if lower.is_some() || upper.is_some() {
+                let key = Parts { prefix: node.prefix, suffix };
+                let too_low = lower.is_some_and(|lower| key.cmp(&lower) == Ordering::Less);
+                let too_high = upper.is_some_and(|upper| key.cmp(&upper) != Ordering::Less);
+                if too_low || too_high {
+                    self.find(page, Problem::Fence { index });
                 }
             }
         }
+        if used.is_in_order {
+            let unused = used.unused + node.cells.len().saturating_sub(used.end);
+            self.garbage(node, used.is_whole, unused);
+        } else {
+            self.cells_in_any_order(node, used.is_whole);
+        }
+    }
+
+    /// Cells that do not stand in the order of their entries.
+    fn cells_in_any_order(&mut self, node: &Node<'_>, is_whole: bool) {
+        let cells = (0..node.count()).filter_map(|index| Some((node.extent(index).ok()?, index)));
+        let mut cells: Vec<(Extent, usize)> = cells.collect();
         cells.sort_unstable();
-        let mut end = 0;
-        let mut unused = 0;
+        let mut used = Used::default();
         for (extent, index) in cells {
-            if extent.start < end {
+            if extent.start < used.end {
                 self.find(node.page, Problem::Overlap { index });
             }
-            unused += extent.start.saturating_sub(end);
-            end = end.max(extent.end);
+            used.add(extent);
         }
-        let found = unused + node.cells.len().saturating_sub(end);
+        self.garbage(node, is_whole, used.unused + node.cells.len().saturating_sub(used.end));
+    }
+
+    /// Whether the unused bytes of the cells are as many as the header says. With a cell that cannot be decoded nobody knows.
+    fn garbage(&mut self, node: &Node<'_>, is_whole: bool, found: usize) {
         let counted = usize::from(node.header.garbage);
-        if whole && found != counted {
+        if is_whole && found != counted {
             self.find(node.page, Problem::Garbage { counted, found });
         }
     }
 
-    fn large_values(&mut self, leaf: &Node<'_>) {
-        for index in 0..leaf.count() {
-            let Ok((_, Stored::Large(page, len))) = leaf.entry(index) else {
-                continue;
-            };
-            self.census.large_values += 1;
-            if len > MAX_VALUE_LEN {
-                self.find(leaf.page, Problem::Entry { index, what: "its value is too long" });
-            }
-            let problem = match self.body(page) {
-                None => continue,
-                Some(body) => match large_value(page, body, len) {
-                    Err(Fault::Damaged { what, .. }) => Some(what),
-                    Err(_) => Some("it cannot be decoded"),
-                    Ok(_) if body[..LARGE_HEADER] != [KIND_LARGE, 0, 0, 0, 0, 0, 0, 0] => {
-                        Some("reserved bytes are not zero")
-                    }
-                    Ok(_) => None,
-                },
-            };
-            if let Some(what) = problem {
-                self.find(page, Problem::Malformed(what));
-            }
+    fn large_value(&mut self, leaf: PageId, index: usize, page: PageId, len: usize) {
+        self.census.large_values += 1;
+        if len > MAX_VALUE_LEN {
+            self.find(leaf, Problem::Entry { index, what: "its value is too long" });
         }
+        let problem = match self.body(page) {
+            None => return,
+            Some(body) => match large_value(page, body, len) {
+                Err(Fault::Damaged { what, .. }) => Some(what),
+                Err(_) => Some("it cannot be decoded"),
+                Ok(_) if body[..LARGE_HEADER] != [KIND_LARGE, 0, 0, 0, 0, 0, 0, 0] => {
+                    Some("reserved bytes are not zero")
+                }
+                Ok(_) => None,
+            },
+        };
+        if let Some(what) = problem {
+            self.find(page, Problem::Malformed(what));
+        }
+    }
+}
+
+/// The bytes of a cell area that entries use, as far as they were met.
+struct Used {
+    end: usize,
+    unused: usize,
+    /// Each cell begins where the one before it ends, or later.
+    is_in_order: bool,
+    /// Each cell could be decoded.
+    is_whole: bool,
+}
+
+impl Default for Used {
+    fn default() -> Used {
+        Used { end: 0, unused: 0, is_in_order: true, is_whole: true }
+    }
+}
+
+impl Used {
+    #[inline(always)]
+    fn add(&mut self, extent: Extent) {
+        self.is_in_order &= extent.start >= self.end;
+        self.unused += extent.start.saturating_sub(self.end);
+        self.end = self.end.max(extent.end);
     }
 }

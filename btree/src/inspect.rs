@@ -66,6 +66,16 @@ pub enum Value<'p> {
     },
 }
 
+impl<'p> From<Stored<'p>> for Value<'p> {
+    #[inline]
+    fn from(stored: Stored<'p>) -> Value<'p> {
+        match stored {
+            Stored::Inline(bytes, _) => Value::Inline(bytes),
+            Stored::Large(page, len) => Value::Large { page, len },
+        }
+    }
+}
+
 /// The fields of a node's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -188,11 +198,7 @@ impl<'p> NodeView<'p> {
     /// Why it cannot be decoded.
     pub fn value(&self, index: usize) -> Result<(usize, Value<'p>), &'static str> {
         let (suffix, stored) = self.node.entry(index).map_err(|fault| reason(&fault))?;
-        let value = match stored {
-            Stored::Inline(bytes, _) => Value::Inline(bytes),
-            Stored::Large(page, len) => Value::Large { page, len },
-        };
-        Ok((self.node.prefix.len() + suffix.len(), value))
+        Ok((self.node.prefix.len() + suffix.len(), stored.into()))
     }
 
     /// All children from left to right; none for a leaf.
@@ -203,7 +209,16 @@ impl<'p> NodeView<'p> {
 
     /// Reports everything that is wrong with the node and can be told without a look at any other page.
     pub fn check(&self, report: &mut dyn FnMut(Finding)) {
-        check::check_alone(&self.node, self.body, report);
+        self.check_entries(report, |_, _, _| {});
+    }
+
+    /// The same, and shows each entry of a leaf that can be decoded in passing: its number, the length of its key, and what the leaf keeps
+    /// for it. All entries are looked at once.
+    pub fn check_entries(&self, report: &mut dyn FnMut(Finding), mut see: impl FnMut(usize, usize, Value<'_>)) {
+        let prefix_len = self.node.prefix.len();
+        check::check_alone(&self.node, self.body, report, |index, suffix, stored| {
+            see(index, prefix_len + suffix.len(), stored.into());
+        });
     }
 
     /// The body as stretches that follow each other without a gap, in order.

@@ -101,19 +101,15 @@ pub(crate) fn inline_max(capacity: usize) -> usize {
     (capacity / 4).min(LARGE_FLAG as usize - 1)
 }
 
-/// The first four bytes of a suffix as an integer that sorts like them.
+/// The first four bytes of a suffix as an integer that sorts like them. (Short ones are put together in a register: what is copied byte by byte
+/// and then loaded as a word waits for the copies.)
 #[inline]
 pub(crate) fn head_of(suffix: &[u8]) -> u32 {
-    match suffix.first_chunk::<HEAD>() {
-        Some(bytes) => u32::from_be_bytes(*bytes),
-        None => {
-            let mut bytes = [0; HEAD];
-            for (to, from) in bytes.iter_mut().zip(suffix) {
-                *to = *from;
-            }
-            u32::from_be_bytes(bytes)
-        }
+    if let Some(bytes) = suffix.first_chunk::<HEAD>() {
+        return u32::from_be_bytes(*bytes);
     }
+    let byte = |at: usize| suffix.get(at).map_or(0, |byte| u32::from(*byte));
+    byte(0) << 24 | byte(1) << 16 | byte(2) << 8
 }
 
 /// The decoded header of a node; not yet compared with the length of its body.
@@ -176,5 +172,22 @@ impl Header {
         let children = heads + cap * HEAD;
         let offsets = children + if self.level == 0 { 0 } else { cap * CHILD };
         Places { heads, children, offsets, cells: offsets + cap * OFFSET }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_the_first_four_bytes_with_zeros_behind_them() {
+        let bytes: Vec<u8> = (1..=9).rev().chain([0xFF; 4]).collect();
+        for from in 0..bytes.len() {
+            for to in from..=bytes.len() {
+                let mut expected = [0; HEAD];
+                expected.iter_mut().zip(&bytes[from..to]).for_each(|(to, from)| *to = *from);
+                assert_eq!(head_of(&bytes[from..to]), u32::from_be_bytes(expected));
+            }
+        }
     }
 }

@@ -57,6 +57,17 @@ pub(crate) enum Stored<'p> {
     Large(PageId, usize),
 }
 
+/// An entry taken apart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whole<'p> {
+    /// The part of the key that follows the node's prefix.
+    pub suffix: &'p [u8],
+    /// What a leaf keeps for the key; nothing in a branch.
+    pub stored: Option<Stored<'p>>,
+    /// Where the cell has its bytes.
+    pub extent: Extent,
+}
+
 /// A range of bytes in the cell area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Extent {
@@ -257,16 +268,24 @@ impl<'p> Node<'p> {
         Some((suffix, stored))
     }
 
+    /// Entry `index` with everything that its cell tells.
+    #[inline(always)]
+    pub fn whole(&self, index: usize) -> Result<Whole<'p>, Fault> {
+        let (start, cell) = self.cell(index)?;
+        if self.is_leaf() {
+            let decoded = self.decode(start, cell);
+            let (suffix, stored) = decoded.ok_or_else(|| self.fault("an entry ends past the end"))?;
+            let end = start + LEAF_CELL + suffix.len() + stored.cell_len();
+            return Ok(Whole { suffix, stored: Some(stored), extent: Extent { start, end } });
+        }
+        let suffix = self.suffix(index)?;
+        let end = start + cell_header(self.header.level) + suffix.len();
+        Ok(Whole { suffix, stored: None, extent: Extent { start, end } })
+    }
+
     /// Where entry `index` has its bytes in the cell area.
     pub fn extent(&self, index: usize) -> Result<Extent, Fault> {
-        let (start, _) = self.cell(index)?;
-        let len = if self.is_leaf() {
-            let (suffix, stored) = self.entry(index)?;
-            LEAF_CELL + suffix.len() + stored.cell_len()
-        } else {
-            cell_header(self.header.level) + self.suffix(index)?.len()
-        };
-        Ok(Extent { start, end: start + len })
+        Ok(self.whole(index)?.extent)
     }
 }
 

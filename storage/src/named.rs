@@ -129,6 +129,11 @@ pub(crate) fn decode(bytes: &[u8], list_ref: &ListRef, at: Timestamp) -> Result<
         if level_sizes(named.pages).len() != named.levels as usize {
             return damaged(format!("the number of levels of {name:?} does not fit its number of pages"));
         }
+        // A table has a page of its own unless the store was empty; whoever follows the root relies on it.
+        let Run { start, slots } = named.root;
+        if slots != u64::from(named.pages > 0) || (slots > 0 && start < META_SLOTS) {
+            return damaged(format!("the page table of {name:?} is said to be in an impossible run of slots"));
+        }
         list.push(named);
     }
     if !rest.is_empty() {
@@ -200,6 +205,11 @@ mod tests {
             (vec![named("a", 5)], 4, "out of order"),
             (vec![Named { pages: 1, ..named("a", 5) }], 9, "levels"),
             (vec![named("", 5)], 9, "no name"),
+            // A root without a page, pages without a root, one that is too long, and one where the metas are.
+            (vec![Named { pages: 0, levels: 0, ..named("a", 5) }], 9, "impossible run"),
+            (vec![Named { root: Run { start: 0, slots: 0 }, ..named("a", 5) }], 9, "impossible run"),
+            (vec![Named { root: Run { start: 40, slots: 2 }, ..named("a", 5) }], 9, "impossible run"),
+            (vec![Named { root: Run { start: 0, slots: 1 }, ..named("a", 5) }], 9, "impossible run"),
         ] {
             let bytes = encode(&list);
             let error = decode(&bytes, &refer(&bytes), Timestamp(at)).unwrap_err().to_string();

@@ -155,11 +155,43 @@ impl Store {
         self.cut_tail(if all { 1 } else { CUT_SLOTS });
     }
 
-    /// Copies a long version to slots below those where it is, without the turn: all but its first slot. `None` if there is no room, or it is not there any more.
+    /// Looks at all pages for the newest versions that begin at slot `from` or beyond: the lowest `most` of them that were born after `held`, in the order in which they lie.
+    #[must_use]
+    pub fn behind(&self, from: u64, most: usize, held: Option<Timestamp>) -> Vec<Placed> {
+        // The highest on top, to be replaced by a lower one.
+        let mut lowest = BinaryHeap::new();
+        let next = self.ids.lock().next;
+        for id in (0..next).map(PageId) {
+            let Some((place, birth)) = self.table.entry(id).map(|entry| entry.load()) else { continue };
+            if !place.is_medium() || held.is_some_and(|held| birth <= held) {
+                continue;
+            }
+            let Some(run) = self.run_of(place).filter(|run| run.start >= from) else { continue };
+            let candidate = (run.start, run.slots, id, birth);
+            if lowest.len() < most {
+                lowest.push(candidate);
+            } else if lowest.peek().is_some_and(|highest| candidate < *highest) {
+                lowest.pop();
+                lowest.push(candidate);
+            }
+        }
+        let placed = lowest.into_sorted_vec().into_iter();
+        placed.map(|(start, slots, id, birth)| Placed { id, run: Run { start, slots }, birth }).collect()
+    }
+
+    /// Copies a long version to slots below those where it is: see [`copy_below`](Store::copy_below).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn copy_down(self: &Arc<Self>, placed: Placed) -> Result<Option<Copied>> {
+        self.copy_below(placed, placed.run.start)
+    }
+
+    /// Copies a long version to free slots that begin below `limit`, without the turn: all but its first slot. `None` if there is no room, or it is not there any more.
     ///
     /// # Errors
     /// When it is damaged, or cannot be written.
-    pub fn copy_down(self: &Arc<Self>, placed: Placed) -> Result<Option<Copied>> {
+    pub fn copy_below(self: &Arc<Self>, placed: Placed, limit: u64) -> Result<Option<Copied>> {
         let pin = self.pin_installed();
         pin.set_label("compaction");
         if !self.lies_at(placed) {
@@ -167,7 +199,7 @@ impl Store {
         }
         // Checks the version, if nobody has met it yet.
         pin.page(placed.id)?;
-        let Some(run) = self.slots.lock().allocate_below(placed.run.slots, placed.run.start) else { return Ok(None) };
+        let Some(run) = self.slots.lock().allocate_below(placed.run.slots, limit) else { return Ok(None) };
         self.reserved.lock().push(run);
         let mut copied =
             Copied { store: self.clone(), placed, run: Some(run), rest: crc32fast::Hasher::new(), _pin: pin };

@@ -46,6 +46,8 @@ fn a_copy_remembers_that_it_was_changed() {
     // What the store does for itself, and what was rolled back, is no change.
     copy.maintain().unwrap();
     copy.checkpoint().unwrap();
+    copy.compact().unwrap();
+    copy.snapshot_named("kept").unwrap();
     drop(copy.begin_write().unwrap().tree("ash").unwrap().insert("key", "value"));
     copy.begin_write().unwrap().commit().unwrap();
     assert!(!is_changed(&copy));

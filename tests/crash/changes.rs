@@ -104,6 +104,32 @@ pub fn grow_or_fell(txn: &mut WriteTransaction, state: &mut State, random: &mut 
     Ok(false)
 }
 
+/// A tree that loses its needles.
+const LARCH: &str = "larch";
+
+/// Puts entries into a tree of their own, a few of them large.
+pub fn grow_needles(txn: &mut WriteTransaction, state: &mut State, random: &mut Random) -> Result<(), Error> {
+    for _ in 0..random.within(300, 1200) {
+        let key = format!("needle {:05}", random.below(100_000)).into_bytes();
+        let value = value(random);
+        txn.tree(LARCH)?.insert(&key, &value)?;
+        entries(state, LARCH).insert(key, value);
+    }
+    Ok(())
+}
+
+/// Removes nine in ten of them.
+pub fn drop_needles(txn: &mut WriteTransaction, state: &mut State, random: &mut Random) -> Result<(), Error> {
+    let mut tree = txn.tree(LARCH)?;
+    let needles = entries(state, LARCH);
+    let falling: Vec<Vec<u8>> = needles.keys().filter(|_| !random.one_in(10)).cloned().collect();
+    for key in falling {
+        assert!(tree.remove(&key)?, "a removal tells what was there");
+        needles.remove(&key);
+    }
+    Ok(())
+}
+
 /// How many changes the next transaction has: mostly few, sometimes so many that they spill.
 pub fn how_many(random: &mut Random) -> u64 {
     match random.below(20) {

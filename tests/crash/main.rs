@@ -106,6 +106,32 @@ fn every_crash_leaves_a_prefix_with_all_that_was_promised() {
 }
 
 #[test]
+fn a_crash_while_the_file_becomes_shorter_loses_nothing() {
+    let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = number_from("PENTIMENTO_CRASH_IMAGES").map_or(12_000, |images| images / 8);
+    let first = number_from("PENTIMENTO_CRASH_SEED").unwrap_or(1);
+    let (tally, started) = (Tally::default(), Instant::now());
+    in_parallel(
+        |_| tally.images() < wanted,
+        |number| {
+            let seed = first + number;
+            let options = runs::options_of(seed, None);
+            let effort = Effort { exhaustive: 3, samples: 6, torn: 1 };
+            let tour =
+                Tour { options, physics: Physics::HONEST, effort, stride: 3, again: 400, deepest: 2, tally: &tally };
+            let recorded = runs::record_shrinking(seed, options, &tally);
+            let explored = recorded.and_then(|run| tour.explore(&run, seed));
+            explored.map_err(|wrong| format!("seed {seed}: {wrong}"))
+        },
+    );
+    println!("{tally}in {:.1?}", started.elapsed());
+    assert!(tally.images() >= wanted);
+    for (count, what) in [(&tally.moved, "moved"), (&tally.merged, "merged"), (&tally.cuts, "cut")] {
+        assert!(count.load(Ordering::Relaxed) > 0, "nothing was {what}");
+    }
+}
+
+#[test]
 fn a_failing_disk_means_errors_and_nothing_worse() {
     let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let seeds = number_from("PENTIMENTO_CRASH_IMAGES").map_or(16, |images| (images / 5000).max(16));

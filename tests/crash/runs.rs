@@ -24,11 +24,37 @@ pub fn record(seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<
     Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, names: Names::default(), depth: 0 })
 }
 
+/// Runs a workload whose file becomes shorter, with commits in between, and records it.
+pub fn record_shrinking(seed: u64, options: Options, tally: &Tally) -> Result<Run, String> {
+    let disk = Disk::holding(&Image::default());
+    let shrink = || -> Result<Model, Trouble> {
+        let mut session = Session::begin(&disk, Model::default(), options, seed)?;
+        for _ in 0..2 {
+            session.autumn()?;
+            for step in 0..10 {
+                session.compact()?;
+                session.check()?;
+                if step % 3 == 2 {
+                    session.step()?;
+                }
+            }
+        }
+        finish(&disk, session, tally)
+    };
+    let model = shrink().map_err(|trouble| format!("on a disk that works: {trouble:?}"))?;
+    count(&tally.runs);
+    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 })
+}
+
 fn work(disk: &Disk, seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<Model, Trouble> {
     let mut session = Session::begin(disk, Model::default(), options, seed)?;
     for _ in 0..steps {
         session.step()?;
     }
+    finish(disk, session, tally)
+}
+
+fn finish(disk: &Disk, mut session: Session, tally: &Tally) -> Result<Model, Trouble> {
     session.look()?;
     session.check()?;
     session.close()?;

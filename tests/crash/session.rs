@@ -232,6 +232,13 @@ impl Session {
         }
     }
 
+    /// A tree grows, which does not go into the journal if it is large, and loses nine in ten of its entries.
+    pub fn autumn(&mut self) -> Outcome {
+        self.commit_changes(Durability::None, changes::grow_needles)?;
+        self.checkpoint()?;
+        self.commit_changes(Durability::None, changes::drop_needles)
+    }
+
     /// A transaction that is rolled back.
     fn think_better(&mut self) -> Outcome {
         let mut txn = self.db()?.begin_write()?;

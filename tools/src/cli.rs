@@ -1,8 +1,8 @@
 //! The command line: which commands there are, and how each ends.
 
 use crate::commands::{
-    backup, check, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, receive, snapshots,
-    stat, top, tree,
+    backup, check, compact, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, receive,
+    snapshots, stat, top, tree,
 };
 use crate::{Context, Interrupt, Result, demo};
 use clap::{Parser, Subcommand};
@@ -12,8 +12,8 @@ const AFTER_HELP: &str = "\
 Commands that look into a store never change a byte of it. They need no lock:
 the store may be in use by another process, or damaged; then they go as far as
 they can, and say what they could not read. The exceptions are `load`, `receive`,
-`backup` and `snapshots`, which open the store as a program does, and those that
-make a new file, which must not exist yet.
+`backup`, `compact` and `snapshots`, which open the store as a program does, and
+those that make a new file, which must not exist yet.
 
 Examples:
   pent demo --store demo.pent        make a store to look at
@@ -72,6 +72,7 @@ enum Command {
     Dump(dump::Args),
     Load(load::Args),
     Copy(copy::Args),
+    Compact(compact::Args),
     Backup(Box<backup::Args>),
     Receive(receive::Args),
     Snapshots(snapshots::Args),
@@ -117,6 +118,7 @@ impl Command {
             Command::Dump(args) => dump::main(args, context),
             Command::Load(args) => load::main(args, context),
             Command::Copy(args) => copy::main(args, context),
+            Command::Compact(args) => compact::main(args, context),
             Command::Backup(args) => backup::main(args, context),
             Command::Receive(args) => receive::main(args, context),
             Command::Snapshots(args) => snapshots::main(args, context),

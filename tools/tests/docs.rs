@@ -34,7 +34,8 @@ commits over the checkpoint: they show what a program would read that opened the
 
 **What only the process knows**, its readers with their labels and ages, what each keeps, and a few figures, it publishes in
 `/dev/shm/pentimento-DEVICE-INODE`, readable by its user alone: once a second at most, only if something changed, by a thread that runs anyway. That is
-memory, so the store's disk and its syncs see nothing of it; where there is no such folder nothing is published. `pent history`, `pent map` and `pent top`
+memory, so the store's disk and its syncs see nothing of it; where there is no such folder, or the program said `Builder::publish_figures(false)`, nothing is
+published, and these commands tell what the file shows. `pent history`, `pent map` and `pent top`
 use it to tell slots that readers still need from those that are free.
 
 What follows is each command on the store that `pent demo --store demo.pent` leaves, of a small folder. Long outputs are cut.
@@ -53,7 +54,7 @@ their slots are used again. `pent map STORE --svg FILE` draws it.
 ";
 
 /// The commands, and how many lines of each are shown.
-const SHOWN: [(&str, &[&str], usize); 20] = [
+const SHOWN: [(&str, &[&str], usize); 21] = [
     ("info", &["info", "demo.pent"], 60),
     ("check", &["check", "demo.pent"], 20),
     ("check", &["check", "damaged.pent", "--repair-to", "repaired.pent"], 40),
@@ -73,6 +74,7 @@ const SHOWN: [(&str, &[&str], usize); 20] = [
     ("dump", &["dump", "demo.pent", "totals"], 12),
     ("copy", &["copy", "demo.pent", "compact.pent"], 5),
     ("diff", &["diff", "demo.pent", "compact.pent"], 5),
+    ("compact", &["compact", "demo.pent"], 5),
     ("load", &["load", "loaded.pent", "-i", "totals.dump"], 5),
 ];
 

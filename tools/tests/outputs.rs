@@ -98,7 +98,7 @@ fn the_help_of_every_command() {
     assert_snapshot!("help", shown(&folder, &["--help"]));
     let commands = [
         "info", "check", "stat", "pages", "page", "tree", "path", "history", "map", "journal", "top", "get", "scan",
-        "count", "diff", "dump", "load", "copy",
+        "count", "diff", "dump", "load", "copy", "compact",
     ];
     for command in commands {
         assert_snapshot!(format!("help_{command}"), shown(&folder, &["help", command]));

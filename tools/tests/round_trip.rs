@@ -115,6 +115,48 @@ fn a_copy_is_equal_and_compact() {
 }
 
 #[test]
+fn a_store_is_compacted_in_place() {
+    let stores = Stores::new();
+    // The journal's commits are done again before.
+    let store = stores.crashed("app.pent");
+    let db = Database::open(&store).unwrap();
+    let mut txn = db.begin_write().unwrap();
+    let orders: Vec<Vec<u8>> = db
+        .snapshot()
+        .unwrap()
+        .tree("orders")
+        .unwrap()
+        .iter()
+        .unwrap()
+        .map(|entry| entry.unwrap().0.into_vec())
+        .collect();
+    for key in orders.iter().enumerate().filter(|(at, _)| at % 7 != 0).map(|(_, key)| key) {
+        txn.tree("orders").unwrap().remove(key).unwrap();
+    }
+    txn.commit().unwrap();
+    let said = shown(&store, &["compact", "app.pent"]);
+    assert!(said.contains("is in use") || said.contains("open") && said.contains("exit code 1"), "{said}");
+    db.close().unwrap();
+
+    assert!(shown(&store, &["copy", "app.pent", "copy.pent"]).contains("in 3 trees"));
+    let report = json(&store, &["compact", "app.pent", "--json"]);
+    let (before, after) = (report["bytes_before"].as_u64().unwrap(), report["bytes_after"].as_u64().unwrap());
+    let copied = fs::metadata(stores.path("copy.pent")).unwrap().len();
+    assert!(after < before && after == fs::metadata(&store).unwrap().len(), "{report}");
+    // So small a file that some slots are much.
+    assert!(after <= copied + copied / 7 + 32 * 1024, "{after} bytes, a copy has {copied}");
+    assert!(shown(&store, &["diff", "app.pent", "copy.pent"]).contains(" equal, 0 removed, 0 added, 0 changed"));
+    assert_eq!(shown(&store, &["check", "app.pent", "--json"]).matches("\"problems\": []").count(), 1);
+    assert!(shown(&store, &["compact", "app.pent"]).contains(": 0 pages less by merging into 0 B, 0 B moved"));
+
+    let said = shown(&store, &["compact", "missing.pent"]);
+    assert!(said.contains("exit code 2") && !stores.path("missing.pent").exists(), "{said}");
+    fs::write(stores.path("empty.pent"), b"").unwrap();
+    let said = shown(&store, &["compact", "empty.pent"]);
+    assert!(said.contains("is empty") && fs::read(stores.path("empty.pent")).unwrap().is_empty(), "{said}");
+}
+
+#[test]
 fn differences_are_shown_from_the_first_to_the_second() {
     let stores = Stores::new();
     let store = stores.closed("before.pent");

@@ -117,6 +117,11 @@ impl Background {
         shared.background.frames.start("pentimento-frames", shared, prepare_frames)
     }
 
+    /// Only looks for old readers: for a store that has nothing to write.
+    pub fn start_look_out(shared: &Arc<Shared>) -> Result<()> {
+        shared.background.checkpoints.start("pentimento-readers", shared, look_for_old_readers)
+    }
+
     /// Asks for a checkpoint at once.
     pub fn checkpoint_now(&self) {
         self.checkpoint_within(Duration::ZERO);
@@ -172,6 +177,13 @@ fn make_checkpoints(shared: &Shared) {
         shared.sidecar.tick(shared);
         shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));
         idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
+    }
+}
+
+/// Whoever asks for a checkpoint of such a store asks in vain.
+fn look_for_old_readers(shared: &Shared) {
+    while shared.background.checkpoints.wait(Some(TIDY_EVERY)) != Wake::Stop {
+        shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));
     }
 }
 

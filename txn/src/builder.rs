@@ -39,6 +39,7 @@ pub struct Builder {
     segment_bytes: u64,
     checkpoint_interval: Duration,
     read_ahead: bool,
+    publish_figures: bool,
     conflict_memory: usize,
     old_readers: Option<Hook>,
     retention: Option<Retention>,
@@ -52,6 +53,7 @@ impl Default for Builder {
             segment_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
             read_ahead: true,
+            publish_figures: true,
             conflict_memory: optimistic::DEFAULT_LIMIT,
             old_readers: None,
             retention: None,
@@ -111,16 +113,34 @@ impl Builder {
         self
     }
 
+    /// Whether the open store shows its readers and figures to tools such as `pent top` and `pent history`, on by default: in a file of
+    /// `/dev/shm` that only the user of the process may read, written once a second at most by a background thread. It holds labels of
+    /// snapshots, but no keys and no values. Without it such tools know what the store's file tells, and no more; a file that an earlier
+    /// process left is removed. A store in memory, or open for reading only, never publishes.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.pent");
+    /// let db = pentimento::Database::builder().publish_figures(false).open(&path)?;
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn publish_figures(mut self, yes: bool) -> Builder {
+        self.publish_figures = yes;
+        self
+    }
+
     /// How much memory may be taken, in bytes, to remember which keys recent commits wrote while concurrent transactions run: 64 MiB by default. Beyond it only
-    /// the trees of the oldest commits are remembered, so that a transaction that has run for long may meet a conflict that is none.
+    /// the trees of the oldest commits are remembered, so that a transaction that has run for long may meet a conflict that is none. An eighth of it may
+    /// be taken by what one serializable transaction has read: beyond that, ranges and at last whole trees count as read.
     pub fn conflict_memory(mut self, bytes: usize) -> Builder {
         self.conflict_memory = bytes;
         self
     }
 
     /// Has `callback` told of snapshots that are older than `age`: what is held for them, and by whom, in [`Held::readers`](crate::Held::readers). Each reader is told of once, within about a
-    /// fifth of a second, from a background thread, which the callback should not hold up. A store in memory, or open for reading only, has no such thread: there
-    /// [`Database::maintain`] looks. The callback must not own a [`Database`]: the store would never be closed.
+    /// fifth of a second, from a background thread, which the callback should not hold up; [`Database::maintain`] looks at once. A store in memory, or open for
+    /// reading only, has such a thread for this alone. The callback must not own a [`Database`]: the store would never be closed.
     ///
     /// ```
     /// # use pentimento_txn as pentimento;
@@ -133,8 +153,6 @@ impl Builder {
     ///     })
     ///     .in_memory()?;
     /// let snapshot = db.snapshot()?.labelled("report");
-    /// # db.maintain()?;
-    /// # assert!(!snapshot.is_asked_to_stop());
     /// std::thread::sleep(Duration::from_millis(40));
     /// db.maintain()?;
     /// assert!(snapshot.is_asked_to_stop()); // and decides itself what to do
@@ -296,7 +314,7 @@ impl Builder {
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;
         }
-        handle.start()?;
+        handle.start(self.publish_figures)?;
         Ok(Database::new(handle))
     }
 }

@@ -110,13 +110,13 @@ impl Handle {
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
     }
 
-    /// The store is ready for use: starts the background thread if it has one.
-    pub fn start(&self) -> Result<()> {
+    /// The store is ready for use: starts the background threads if it has any.
+    pub fn start(&self, publish_figures: bool) -> Result<()> {
         self.is_open.store(true, Ordering::Relaxed);
         if self.shared.store.options().read_only || self.shared.store.is_in_memory() {
-            return Ok(());
+            return if self.shared.look_out.is_some() { Background::start_look_out(&self.shared) } else { Ok(()) };
         }
-        self.shared.sidecar.start(self.shared.store.path());
+        self.shared.sidecar.start(self.shared.store.path(), publish_figures);
         Background::start(&self.shared)
     }
 

@@ -6,9 +6,12 @@
 //! Promises:
 //! 1. It is written by the background thread, at most once a second, and only if something changed; nobody waits for it.
 //! 2. It is replaced as a whole, so whoever reads it sees one moment.
-//! 3. The engine never reads it. Nothing depends on it: where it cannot be written there is none.
+//! 3. The engine never reads it. Nothing depends on it: where it cannot be written, or is not wanted
+//!    ([`Builder::publish_figures`](crate::Builder::publish_figures)), there is none.
 //! 4. Only the user of the process may read it. A clean close removes it; after a kill it stays until the store is opened again, and names a
 //!    process that is gone.
+//!
+//! What it costs is measured by `cargo bench --bench figures`.
 
 use crate::database::Shared;
 use crate::sync::Mutex;
@@ -165,10 +168,13 @@ struct State {
 }
 
 impl Sidecar {
-    /// Begins to publish for the store in this file.
-    pub fn start(&self, store: &Path) {
+    /// Begins to publish for the store in this file, or only removes what a process left that had it open before.
+    pub fn start(&self, store: &Path, publish: bool) {
         let Ok(metadata) = fs::metadata(store) else { return };
         self.state.lock().path = Some(live_path(metadata.dev(), metadata.ino()));
+        if !publish {
+            self.remove();
+        }
     }
 
     /// Publishes, if it is time and something changed. A failure ends publishing: there is no such folder, or no room.
@@ -290,6 +296,34 @@ mod tests {
         for end in 0..text.len() - 1 {
             assert_eq!(Live::parse(&text[..end]), None, "cut at {end}");
         }
+    }
+
+    #[test]
+    fn a_store_that_is_not_to_publish_leaves_nothing_and_removes_what_was_left() {
+        if !Path::new(FOLDER).is_dir() {
+            eprintln!("SKIPPED: there is no {FOLDER}");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        crate::Database::open(&path).unwrap().close().unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        let published = live_path(metadata.dev(), metadata.ino());
+        // As after a kill.
+        replace(&published, &Live { pid: 1, ..Live::default() }.render()).unwrap();
+        let db = crate::Database::builder().publish_figures(false).open(&path).unwrap();
+        assert!(!published.exists(), "what was left names a process that is gone");
+        // Whatever the background thread would do when a second is over is done now.
+        let handle = db.begin_write().unwrap().handle.clone();
+        handle.shared.sidecar.tick(&handle.shared);
+        assert!(!published.exists());
+        // Had it been switched on, this tick would have written.
+        handle.shared.sidecar.start(&path, true);
+        handle.shared.sidecar.tick(&handle.shared);
+        assert!(published.exists());
+        drop(handle);
+        db.close().unwrap();
+        assert!(!published.exists());
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
         checkpoint: survey.checkpoint.timestamp().0,
         newest: journal.newest.0.max(survey.checkpoint.timestamp().0),
         file_bytes: survey.checkpoint.head.file_bytes,
-        pages: survey.pages.iter().flatten().count() as u64,
+        pages: survey.count(),
         table_pages: survey.checkpoint.table_pages.len() as u64,
         slots_checked: slots.count(|usage| usage != SlotUse::Unreferenced),
         trees: forest.trees.len() as u64,

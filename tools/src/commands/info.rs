@@ -8,8 +8,8 @@ use crate::inspect::{
 use crate::output::{Look, Mood};
 use crate::{Context, Result};
 use comfy_table::Cell;
-use pentimento_storage::SLOT_BYTES;
 use pentimento_storage::inspect::{Entry, Meta};
+use pentimento_storage::{PageId, SLOT_BYTES};
 use serde::Serialize;
 
 const AFTER_HELP: &str = help!(
@@ -234,8 +234,8 @@ fn meta_report(head: &Head, slot: usize) -> MetaReport {
 
 fn pages_report(survey: &Survey) -> PagesReport {
     let mut report = PagesReport { numbers: survey.checkpoint.entries.len() as u64, ..PagesReport::default() };
-    for (entry, facts) in survey.checkpoint.entries.iter().zip(&survey.pages) {
-        *match (entry, facts.as_ref().map(|facts| facts.kind)) {
+    for (id, entry) in survey.checkpoint.entries.iter().enumerate() {
+        *match (entry, survey.page(PageId(id as u32)).map(|facts| facts.kind)) {
             (Some(Entry::Register { .. }), _) => &mut report.registers,
             (Some(Entry::Dead { .. } | Entry::NeverUsed), _) => &mut report.free_numbers,
             (_, Some(Kind::Leaf)) => &mut report.leaves,

@@ -172,9 +172,11 @@ impl Salvage<'_> {
         // Trees whose names are lost: pages name their root.
         let named = |root: PageId| roots.contains(&root);
         let mut unnamed: Vec<PageId> = Vec::new();
-        let owners =
-            self.survey.pages.iter().enumerate().filter_map(|(id, facts)| Some((PageId(id as u32), facts.as_ref()?)));
-        let owners = owners.filter(|(_, facts)| facts.kind == Kind::Leaf).map(|(id, facts)| root_of(id, facts.owner));
+        let owners = self
+            .survey
+            .pages()
+            .filter(|(_, facts)| facts.kind == Kind::Leaf)
+            .map(|(id, facts)| root_of(id, facts.owner));
         let from_orphans = self.orphans.values().map(|remain| root_of(remain.page, remain.owner));
         for root in owners.chain(from_orphans) {
             let is_own = root.0 < 2 || forest.trees.iter().any(|tree| tree.root == root && tree.role != Role::User);
@@ -221,13 +223,10 @@ impl Salvage<'_> {
     /// Every entry of every readable leaf of a tree.
     fn entries_of(&mut self, root: PageId, saved: &mut SavedTree) -> Result<SavedEntries> {
         let mut entries = SavedEntries::new();
-        for (id, facts) in self.survey.pages.iter().enumerate() {
-            let page = PageId(id as u32);
-            let Some(facts) =
-                facts.as_ref().filter(|facts| facts.kind == Kind::Leaf && root_of(page, facts.owner) == root)
-            else {
+        for (page, facts) in self.survey.pages() {
+            if facts.kind != Kind::Leaf || root_of(page, facts.owner) != root {
                 continue;
-            };
+            }
             self.context.interrupt.check()?;
             let Some(bytes) = self.read_proved(facts) else { continue };
             self.proved = true;

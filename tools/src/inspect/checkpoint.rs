@@ -39,6 +39,8 @@ pub struct Checkpoint {
     pub entries: Vec<Option<Entry>>,
     /// The pages of the table.
     pub table_pages: Vec<TableSlot>,
+    /// The first slots of all versions with their pages, in the order of the file.
+    in_file_order: Vec<(u64, PageId)>,
     /// What is wrong with metas and table.
     pub problems: Vec<Problem>,
 }
@@ -90,7 +92,7 @@ impl Checkpoint {
         if let Some(refusal) = &head.refusal {
             problems.push(Problem::new(Structure::Meta, format!("the store would not open: {refusal}")));
         }
-        Checkpoint { head, entries: Vec::new(), table_pages: Vec::new(), problems }
+        Checkpoint { head, entries: Vec::new(), table_pages: Vec::new(), in_file_order: Vec::new(), problems }
     }
 
     /// The meta, if there is one.
@@ -126,10 +128,18 @@ impl Checkpoint {
     }
 
     /// All versions, in the order of their slots.
-    pub(crate) fn jobs(&self) -> Vec<Job> {
-        let mut jobs: Vec<Job> = (0..self.entries.len() as u32).filter_map(|id| self.job(PageId(id))).collect();
-        jobs.sort_unstable_by_key(|job| job.run);
-        jobs
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.in_file_order.iter().filter_map(|(_, page)| self.job(*page))
+    }
+
+    fn put_in_file_order(&mut self) {
+        let starts = self.entries.iter().enumerate().filter_map(|(id, entry)| match entry {
+            Some(Entry::Version { run, .. }) => Some((run.start, PageId(id as u32))),
+            _ => None,
+        });
+        let mut starts: Vec<_> = starts.collect();
+        starts.sort_unstable();
+        self.in_file_order = starts;
     }
 
     fn load(&mut self, file: &StoreFile) -> Result<Vec<Failure>> {
@@ -189,6 +199,7 @@ impl Checkpoint {
             }
             references = below;
         }
+        self.put_in_file_order();
         Ok(failures)
     }
 

@@ -1,4 +1,4 @@
-//! Reading many versions in the order of the file: large sequential reads, by two threads, each version checked as it passes.
+//! Reading many versions in the order of the file: large sequential reads, by several threads, each version checked as it passes.
 
 use super::facts::PageFacts;
 use super::file::StoreFile;
@@ -12,8 +12,8 @@ use std::thread;
 const WINDOW: u64 = 512 << 10;
 /// Unused bytes between two versions that are rather read than skipped.
 const GAP: u64 = 64 << 10;
-/// How many threads read.
-const THREADS: usize = 2;
+/// How many threads read at most: beyond a few the memory is what they wait for.
+const MOST_THREADS: usize = 4;
 /// Trees whose bodies are kept: the catalog and the doomed trees.
 const KEPT_OWNERS: u32 = 2;
 
@@ -30,37 +30,45 @@ pub struct Job {
     pub crc: u32,
 }
 
-/// What came of a job.
-pub(crate) type Outcome = Result<Box<PageFacts>, String>;
+/// What came of the jobs of one window.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The number of the first job.
+    pub first: usize,
+    /// What is known of the pages, in the order of the jobs; `None` where a job failed.
+    pub facts: Vec<Option<PageFacts>>,
+    /// The numbers of the jobs that failed, and why.
+    pub failed: Vec<(usize, String)>,
+    /// Whether something is wrong with a page that could be read.
+    pub has_faults: bool,
+}
 
-/// Does all jobs, which are in the order of their slots. `seen` is told how many bytes were read, now and then, by any thread.
-/// Outcomes come in no order, each with the number of its job. An interruption leaves the rest undone.
+/// Does all jobs, which are in the order of their slots, with as many threads as the machine can run, up to a few. `seen` is told how many bytes
+/// were read, now and then, by any thread. Batches come in no order. An interruption leaves the rest undone.
 pub(crate) fn scan(
     file: &StoreFile,
     jobs: &[Job],
     detail: bool,
     interrupt: &Interrupt,
     seen: &(dyn Fn(u64) + Sync),
-) -> Vec<(usize, Outcome)> {
+) -> Vec<Batch> {
     let windows = windows(jobs);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut buffer = Vec::new();
-        let mut outcomes = Vec::new();
+        let mut batches = Vec::new();
         while let Some(window) = windows.get(next.fetch_add(1, Ordering::Relaxed)) {
             if interrupt.is_asked() {
                 break;
             }
-            read_window(file, jobs, window, detail, &mut buffer, &mut outcomes);
+            batches.push(read_window(file, jobs, window, detail, &mut buffer));
             seen(window.bytes);
         }
-        outcomes
+        batches
     };
-    if windows.len() < 2 {
-        return work();
-    }
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(windows.len());
     thread::scope(|scope| {
-        let threads: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = work();
         for thread in threads {
             all.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -96,34 +104,35 @@ fn windows(jobs: &[Job]) -> Vec<Window> {
     windows
 }
 
-fn read_window(
-    file: &StoreFile,
-    jobs: &[Job],
-    window: &Window,
-    detail: bool,
-    buffer: &mut Vec<u8>,
-    outcomes: &mut Vec<(usize, Outcome)>,
-) {
-    let start = jobs[window.first].run.offset();
+fn read_window(file: &StoreFile, jobs: &[Job], window: &Window, detail: bool, buffer: &mut Vec<u8>) -> Batch {
+    let jobs = &jobs[window.first..window.end];
+    let start = jobs[0].run.offset();
     let wanted = window.bytes.min(WINDOW) as usize;
     if buffer.len() < wanted {
         buffer.resize(wanted, 0);
     }
-    let len = file.read(start, &mut buffer[..wanted]);
-    for (number, job) in jobs.iter().enumerate().take(window.end).skip(window.first) {
-        let outcome = match &len {
-            Err(error) => Err(error.to_string()),
-            Ok(len) => {
-                let from = (job.run.offset() - start) as usize;
-                check(file, job, buffer[..*len].get(from..).unwrap_or_default(), detail)
+    let len = file.read(start, &mut buffer[..wanted]).map_err(|error| error.to_string());
+    let facts = Vec::with_capacity(jobs.len());
+    let mut batch = Batch { first: window.first, facts, failed: Vec::new(), has_faults: false };
+    for (number, job) in jobs.iter().enumerate() {
+        let from = (job.run.offset() - start) as usize;
+        let bytes = len.as_ref().map(|len| buffer[..*len].get(from..).unwrap_or_default());
+        match bytes.map_err(String::clone).and_then(|bytes| check(file, job, bytes, detail)) {
+            Ok(facts) => {
+                batch.has_faults |= !facts.faults().is_empty();
+                batch.facts.push(Some(facts));
             }
-        };
-        outcomes.push((number, outcome));
+            Err(what) => {
+                batch.facts.push(None);
+                batch.failed.push((window.first + number, what));
+            }
+        }
     }
+    batch
 }
 
 /// Checks the version that begins with `bytes`; what is missing there is read.
-fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Outcome {
+fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Result<PageFacts, String> {
     let length = check_start(job, bytes)?;
     let header = version_header(bytes).ok_or("it is shorter than a header")?;
     let in_memory = &bytes[..length.min(bytes.len())];
@@ -143,14 +152,8 @@ fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Outcome {
     if hasher.finalize() != job.crc {
         return Err("its checksum does not match".to_owned());
     }
-    Ok(Box::new(PageFacts::new(
-        job.run,
-        job.crc,
-        &header,
-        in_memory,
-        header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS,
-        detail,
-    )))
+    let keep = header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS;
+    Ok(PageFacts::new(job.run, job.crc, &header, in_memory, keep, detail))
 }
 
 /// Checks the header of a version, and returns its length.

@@ -9,7 +9,7 @@ use super::file::StoreFile;
 use super::problem::{Problem, Structure};
 use crate::Result;
 use pentimento_btree::inspect::{BodyKind, body_kind};
-use pentimento_storage::inspect::{Entry, META_SLOTS, version_header};
+use pentimento_storage::inspect::{META_SLOTS, version_header};
 use pentimento_storage::{HEADER_BYTES, MAX_VERSION_BYTES, PageId, Run, SLOT_BYTES, Timestamp};
 use serde::Serialize;
 
@@ -69,12 +69,9 @@ impl SlotMap {
     pub fn of(checkpoint: &Checkpoint) -> SlotMap {
         let mut claims = vec![Stretch { run: Run { start: 0, slots: META_SLOTS }, usage: SlotUse::Meta }];
         claims.extend(checkpoint.table_pages.iter().map(|page| Stretch { run: page.run, usage: SlotUse::Table }));
-        for (id, entry) in checkpoint.entries.iter().enumerate() {
-            if let Some(Entry::Version { run, .. }) = entry {
-                claims.push(Stretch { run: *run, usage: SlotUse::Current(id as u32) });
-            }
-        }
-        claims.sort_unstable_by_key(|claim| claim.run);
+        claims.extend(checkpoint.jobs().map(|job| Stretch { run: job.run, usage: SlotUse::Current(job.page.0) }));
+        // The versions are in order already, and this kind of sort makes use of that.
+        claims.sort_by_key(|claim| claim.run);
         let file_slots = checkpoint.head.file_bytes / SLOT_BYTES as u64;
         let mut map = SlotMap { stretches: Vec::with_capacity(claims.len()), problems: Vec::new() };
         let mut next = 0;

@@ -7,7 +7,7 @@ use super::checkpoint::Checkpoint;
 use super::facts::PageFacts;
 use super::file::StoreFile;
 use super::problem::{Problem, Structure};
-use super::scan::{Job, scan};
+use super::scan::{Batch, Job, scan};
 use crate::{Error, Interrupt, Result};
 use pentimento_storage::PageId;
 use std::collections::HashMap;
@@ -15,17 +15,55 @@ use std::collections::HashMap;
 /// How often the survey is brought forward to a newer checkpoint.
 const ROUNDS: u32 = 500;
 
+/// Where nothing is known of a page.
+const UNKNOWN: (u32, u32) = (u32::MAX, u32::MAX);
+
 /// A checkpoint with what is known of each of its pages.
 #[derive(Debug)]
 pub struct Survey {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// By page number: what is known of the version; `None` for what is no version, or cannot be read.
-    pub pages: Vec<Option<Box<PageFacts>>>,
+    known: Known,
     /// What is wrong: metas, table, pages that cannot be read, pages that contradict the format.
     pub problems: Vec<Problem>,
     /// How often a newer checkpoint came while reading.
     pub moved: u32,
+}
+
+/// What is known of pages, where the threads that read them put it: with a hundred thousand pages, moving it again would take longer than using it.
+#[derive(Debug, Default)]
+struct Known {
+    batches: Vec<Batch>,
+    /// By page number: the batch, and the place in it, if the page could be read.
+    places: Vec<(u32, u32)>,
+}
+
+impl Known {
+    fn get(&self, page: PageId) -> Option<&PageFacts> {
+        let &(batch, at) = self.places.get(page.0 as usize)?;
+        self.batches.get(batch as usize)?.facts[at as usize].as_ref()
+    }
+
+    /// Forgets what is of another version than the checkpoint's.
+    fn bring_to(&mut self, checkpoint: &Checkpoint) {
+        for id in 0..self.places.len() {
+            let page = PageId(id as u32);
+            if !self.get(page).zip(checkpoint.job(page)).is_some_and(|(facts, job)| is_of(facts, &job)) {
+                self.places[id] = UNKNOWN;
+            }
+        }
+        self.places.resize(checkpoint.entries.len(), UNKNOWN);
+    }
+
+    fn add(&mut self, batch: Batch, jobs: &[Job]) {
+        let number = self.batches.len() as u32;
+        for (at, (job, facts)) in jobs[batch.first..].iter().zip(&batch.facts).enumerate() {
+            if facts.is_some() {
+                self.places[job.page.0 as usize] = (number, at as u32);
+            }
+        }
+        self.batches.push(batch);
+    }
 }
 
 impl Survey {
@@ -59,37 +97,22 @@ impl Survey {
         interrupt: &Interrupt,
         seen: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Survey> {
-        let mut pages: Vec<Option<Box<PageFacts>>> = Vec::new();
+        let mut known = Known::default();
         for round in 0..ROUNDS {
-            pages.resize_with(checkpoint.entries.len(), || None);
-            let mut jobs = Vec::new();
-            for job in checkpoint.jobs() {
-                let is_known = pages[job.page.0 as usize].as_ref().is_some_and(|facts| is_of(facts, &job));
-                if !is_known {
-                    jobs.push(job);
-                }
-            }
-            for (id, known) in pages.iter_mut().enumerate() {
-                let job = checkpoint.job(PageId(id as u32));
-                if !known.as_ref().zip(job).is_some_and(|(facts, job)| is_of(facts, &job)) {
-                    *known = None;
-                }
-            }
+            known.bring_to(&checkpoint);
+            let jobs: Vec<Job> = checkpoint.jobs().filter(|job| known.get(job.page).is_none()).collect();
             let total = jobs.iter().map(|job| job.run.bytes()).sum();
-            let outcomes = scan(file, &jobs, detail, interrupt, &|bytes| seen(bytes, total));
+            let batches = scan(file, &jobs, detail, interrupt, &|bytes| seen(bytes, total));
             interrupt.check()?;
             let mut failed: HashMap<PageId, (Job, String)> = HashMap::new();
-            for (number, outcome) in outcomes {
-                let job = jobs[number];
-                match outcome {
-                    Ok(facts) => pages[job.page.0 as usize] = Some(facts),
-                    Err(what) => {
-                        failed.insert(job.page, (job, what));
-                    }
+            for mut batch in batches {
+                for (number, what) in batch.failed.drain(..) {
+                    failed.insert(jobs[number].page, (jobs[number], what));
                 }
+                known.add(batch, &jobs);
             }
             if failed.is_empty() {
-                return Ok(Survey::finish(checkpoint, pages, Vec::new(), round));
+                return Ok(Survey::finish(checkpoint, known, Vec::new(), round));
             }
             let newer = Checkpoint::read_whatever(file)?;
             let is_same = newer.head.sequence() == checkpoint.head.sequence();
@@ -99,29 +122,43 @@ impl Survey {
                 let damage = failed
                     .into_iter()
                     .map(|(job, what)| Problem::new(Structure::Page, what).page(job.page.0).slot(job.run.start));
-                return Ok(Survey::finish(checkpoint, pages, damage.collect(), round));
+                return Ok(Survey::finish(checkpoint, known, damage.collect(), round));
             }
             checkpoint = newer;
         }
         Err(Error::Unreadable(format!("{} changes faster than it can be read; try again", file.name())))
     }
 
-    fn finish(checkpoint: Checkpoint, pages: Vec<Option<Box<PageFacts>>>, damage: Vec<Problem>, moved: u32) -> Survey {
-        let mut problems = checkpoint.problems.clone();
-        problems.extend(damage);
-        for (id, facts) in pages.iter().enumerate() {
-            for what in facts.iter().flat_map(|facts| &facts.faults) {
-                let slot = facts.as_ref().map_or(0, |facts| facts.run.start);
-                problems.push(Problem::new(Structure::Page, what).page(id as u32).slot(slot));
+    fn finish(checkpoint: Checkpoint, known: Known, damage: Vec<Problem>, moved: u32) -> Survey {
+        let mut survey = Survey { problems: checkpoint.problems.clone(), checkpoint, known, moved };
+        survey.problems.extend(damage);
+        if survey.known.batches.iter().any(|batch| batch.has_faults) {
+            let mut faults = Vec::new();
+            for (page, facts) in survey.pages() {
+                let of = |what| Problem::new(Structure::Page, what).page(page.0).slot(facts.run.start);
+                faults.extend(facts.faults().iter().map(of));
             }
+            survey.problems.extend(faults);
         }
-        Survey { checkpoint, pages, problems, moved }
+        survey
     }
 
-    /// What is known of a page.
+    /// What is known of a page: `None` for what is no version, or cannot be read.
     #[must_use]
     pub fn page(&self, page: PageId) -> Option<&PageFacts> {
-        self.pages.get(page.0 as usize)?.as_deref()
+        self.known.get(page)
+    }
+
+    /// How many pages could be read.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.known.places.iter().filter(|place| **place != UNKNOWN).count() as u64
+    }
+
+    /// All pages that could be read, by their numbers.
+    pub fn pages(&self) -> impl Iterator<Item = (PageId, &PageFacts)> {
+        let ids = (0..self.known.places.len() as u32).map(PageId);
+        ids.filter_map(|page| Some((page, self.known.get(page)?)))
     }
 }
 

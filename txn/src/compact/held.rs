@@ -3,12 +3,11 @@
 //! Promises: whoever has been reading for longer than the compaction is patient is taken for one who stays, and so is a named snapshot; what he sees is left where it is; those who come and go are waited
 //! for, but no longer than that.
 
+use crate::sync::{Arc, Instant, thread};
 use crate::{Held, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Timestamp};
 use pentimento_storage::Store;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(4);
 

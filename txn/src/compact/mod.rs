@@ -15,6 +15,7 @@ mod commit;
 mod held;
 mod merge;
 mod moves;
+mod slide;
 
 pub use background::BackgroundCompaction;
 pub use held::HeldBack;

@@ -2,16 +2,17 @@
 //!
 //! Promises: a look takes the highest pages first, so that what is won can be cut off soon; a commit moves a bounded number; it ends, whatever writers do meanwhile.
 
+use super::slide::{Slide, is_worth_sliding};
 use super::{Compactor, MOVE_ROUND, Phase, held};
 use crate::{Result, SLOT_BYTES};
-use pentimento_storage::{PageId, Placed, Store};
+use pentimento_storage::{Extent, Moved, PageId, Placed, Store, WriteSet};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 /// How many pages one look takes.
 const LOOKED_AT: usize = 8192;
 /// How many pages, and bytes, one commit moves.
-const COMMIT_PAGES: usize = 128;
+pub(super) const COMMIT_PAGES: usize = 128;
 const COMMIT_BYTES: u64 = 1 << 20;
 /// How many table pages one checkpoint moves.
 const TABLE_PAGES: usize = 512;
@@ -22,11 +23,12 @@ const VAIN_LOOKS: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     queue: VecDeque<Placed>,
-    /// Since the last look: pages that were moved, and the slots of those for which there was no room.
+    /// Since the last look: pages that were moved, and whether there was one for which there was no room.
     moved: u64,
-    stuck_slots: u64,
-    /// So far below the aim pages are moved, too, to make room for what is stuck: in slots.
-    margin: u64,
+    stuck: bool,
+    /// Making one hole of many, for what is stuck.
+    pub(super) slide: Option<Slide>,
+    has_slid: bool,
     /// The file's length at the last look, and how many looks in a row it stayed so.
     end: u64,
     vain: u32,
@@ -49,21 +51,22 @@ impl Moves {
         *self = Moves::default();
     }
 
-    /// Whether another look can be hoped to help. What was stuck the last time gets more room: what lies just below the aim is moved first.
-    fn goes_on(&mut self, end: u64, used: u64) -> bool {
+    /// Whether another look can be hoped to help.
+    fn goes_on(&mut self, extent: Extent) -> bool {
+        let Extent { end, used } = extent;
         if is_little(end, used) {
             return false;
         }
         self.vain = if self.has_looked && end >= self.end { self.vain + 1 } else { 0 };
         self.end = end;
         if self.has_looked && self.moved == 0 {
-            if self.stuck_slots == 0 || self.margin >= used {
-                return false;
+            if self.stuck && !self.has_slid && is_worth_sliding(extent) {
+                self.slide = Some(Slide::default());
             }
-            self.margin = (2 * self.margin).max(2 * self.stuck_slots);
+            return self.slide.is_some();
         }
         self.has_looked = true;
-        (self.moved, self.stuck_slots) = (0, 0);
+        (self.moved, self.stuck) = (0, false);
         self.vain <= VAIN_LOOKS
     }
 }
@@ -71,21 +74,22 @@ impl Moves {
 impl Compactor {
     /// Moves some pages. Gives the bytes written.
     pub(super) fn move_some(&mut self, budget: u64) -> Result<u64> {
+        if self.moves.slide.is_some() {
+            let slid = self.slide_some()?;
+            if slid.is_none() {
+                // What lies as it should now may leave something for a last look.
+                self.moves = Moves { has_slid: true, ..Moves::default() };
+            }
+            return Ok(slid.unwrap_or(0));
+        }
         if self.moves.queue.is_empty() && !self.look_for_moves()? {
             return Ok(0);
         }
-        let store = self.shared().store.clone();
         let Some(first) = self.moves.queue.front().copied() else { return Ok(0) };
         let moved = if first.is_long() {
             self.moves.queue.pop_front();
-            let copied = store.copy_down(first)?;
-            let Some(copied) = copied else {
-                self.moves.stuck_slots += first.run.slots;
-                return Ok(0);
-            };
-            let mut set = self.shared().begin_rearranging()?;
-            let moved = set.adopt(copied)?;
-            self.shared().commit_rearranged(set)?;
+            let moved = self.move_long(first, first.run.start)?;
+            self.moves.stuck |= moved == 0;
             moved
         } else {
             let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -96,21 +100,35 @@ impl Compactor {
                     break;
                 }
             }
-            let mut set = self.shared().begin_rearranging()?;
-            let moved = set.move_down(&batch)?;
-            self.shared().commit_rearranged(set)?;
-            if moved.stuck > 0 {
-                self.moves.stuck_slots += batch.iter().map(|placed| placed.run.slots).max().unwrap_or_default();
-            }
-            moved
+            self.move_short(&batch)?
         };
+        if self.unsettled >= MOVE_ROUND {
+            self.settle_with_table()?;
+        }
+        Ok(moved)
+    }
+
+    /// Moves a long version to a free place that begins below `limit`, if there is one. Gives the bytes written.
+    pub(super) fn move_long(&mut self, placed: Placed, limit: u64) -> Result<u64> {
+        let Some(copied) = self.shared().store.copy_below(placed, limit)? else { return Ok(0) };
+        let mut set = self.shared().begin_rearranging()?;
+        let moved = set.adopt(copied)?;
+        self.commit_moved(set, moved)
+    }
+
+    /// Moves versions that are not long down, in one commit. Gives the bytes written.
+    pub(super) fn move_short(&mut self, batch: &[Placed]) -> Result<u64> {
+        let mut set = self.shared().begin_rearranging()?;
+        let moved = set.move_down(batch)?;
+        self.commit_moved(set, moved)
+    }
+
+    fn commit_moved(&mut self, set: WriteSet, moved: Moved) -> Result<u64> {
+        self.shared().commit_rearranged(set)?;
         self.report.commits += u64::from(moved.pages > 0);
         self.report.bytes_moved += moved.bytes;
         self.moves.moved += moved.pages;
         self.unsettled += moved.bytes;
-        if self.unsettled >= MOVE_ROUND {
-            self.settle_with_table()?;
-        }
         Ok(moved.bytes)
     }
 
@@ -121,18 +139,14 @@ impl Compactor {
         }
         let store = self.shared().store.clone();
         let extent = store.extent();
-        if self.moves.goes_on(extent.end, extent.used) {
-            let held = held::newest_lasting_of_all(&store, self.patience);
-            let limit = extent.used.saturating_sub(self.moves.margin);
-            let mut movable = store.tail(limit, LOOKED_AT, held).movable;
-            if self.moves.margin == 0 {
-                // Large ones first, while there is room in one piece; then by number, so that few table pages change.
-                movable
-                    .sort_unstable_by_key(|placed| (Reverse(placed.is_long().then_some(placed.run.slots)), placed.id));
-            } else {
-                // Small ones first, which make room.
-                movable.sort_unstable_by_key(|placed| (placed.run.slots, placed.id));
+        if self.moves.goes_on(extent) {
+            if self.moves.slide.is_some() {
+                return Ok(true);
             }
+            let held = held::newest_lasting_of_all(&store, self.patience);
+            let mut movable = store.tail(extent.used, LOOKED_AT, held).movable;
+            // Large ones first, while there is room in one piece; then by number, so that few table pages change.
+            movable.sort_unstable_by_key(|placed| (Reverse(placed.is_long().then_some(placed.run.slots)), placed.id));
             self.moves.queue = movable.into();
             if !self.moves.queue.is_empty() {
                 return Ok(true);
@@ -152,7 +166,7 @@ impl Compactor {
     }
 
     /// A checkpoint that moves table pages, too.
-    fn settle_with_table(&mut self) -> Result<()> {
+    pub(super) fn settle_with_table(&mut self) -> Result<()> {
         let store = self.shared().store.clone();
         // What was moved is counted twice until then.
         let limit = store.extent().used.saturating_sub(self.unsettled / SLOT_BYTES as u64);

@@ -9,6 +9,9 @@ use super::overlay::Overlay;
 use super::reads::ReadClaims;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// More names than this are all names.
+pub(crate) const MAX_NAMES: usize = 1024;
+
 /// What a transaction did in one tree.
 #[derive(Debug, Default)]
 pub(crate) struct TreeClaims {
@@ -23,6 +26,18 @@ pub(crate) struct TreeClaims {
 pub(crate) struct NameReads {
     pub names: BTreeSet<String>,
     pub all: bool,
+}
+
+impl NameReads {
+    /// One name was looked for. Very many are all names.
+    pub fn note(&mut self, name: &str) {
+        if !self.all {
+            self.names.insert(name.to_owned());
+        }
+        if self.names.len() > MAX_NAMES {
+            (self.names, self.all) = (BTreeSet::new(), true);
+        }
+    }
 }
 
 /// All that a transaction did.
@@ -68,7 +83,7 @@ impl TreeClaims {
         } else {
             self.reads.keys.iter().map(Vec::as_slice).find(|key| keys.contains(key))
         };
-        let key = key.or_else(|| self.reads.spans.iter().find_map(|span| keys.first_in(span)));
+        let key = key.or_else(|| self.reads.spans.common_key(keys));
         key.or_else(|| self.reads.whole.then(|| keys.iter().next()).flatten()).map(<[u8]>::to_vec)
     }
 
@@ -81,18 +96,16 @@ impl TreeClaims {
         if key.is_some() {
             return Some(key);
         }
-        for span in &print.spans {
-            if let Some((key, _)) = self.overlay.range(span.start(), span.end()).next() {
+        for span in print.spans.iter() {
+            // No stretch of a set is empty, so its bounds are in the right order.
+            let bounds = (span.start(), span.end());
+            let read = || self.reads.keys.range::<[u8], _>(bounds).next();
+            if let Some(key) = self.overlay.range(bounds.0, bounds.1).next().map(|(key, _)| key).or_else(read) {
                 return Some(Some(key.clone()));
-            }
-            if let Some(key) = self.reads.keys.iter().find(|key| span.contains(key)) {
-                return Some(Some(key.clone()));
-            }
-            if self.reads.whole || self.reads.spans.iter().any(|read| read.overlaps(span)) {
-                return Some(None);
             }
         }
-        None
+        let meets = !print.spans.is_empty() && (self.reads.whole || self.reads.spans.meets(&print.spans));
+        meets.then_some(None)
     }
 }
 

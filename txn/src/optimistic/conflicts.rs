@@ -5,7 +5,7 @@
 //! 2. Footprints are kept for nobody: those not younger than the oldest running transaction's snapshot are dropped, all when none runs. A commit costs one load then.
 //! 3. They take no more memory than the limit: beyond it the oldest are folded into names of trees, and too many names into "anything".
 
-use super::claims::{Claims, Clash};
+use super::claims::{Claims, Clash, MAX_NAMES};
 use super::footprint::Footprint;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Count, Mutex, Ordering};
 use crate::{Error, Result, Timestamp};
@@ -13,8 +13,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How much memory footprints may take unless the builder says otherwise.
 pub(crate) const DEFAULT_LIMIT: usize = 64 << 20;
-/// More names than this are "any tree".
-const MAX_NAMES: usize = 1024;
 /// One commit's footprint takes at most this part of the limit.
 const COMMIT_PART: usize = 8;
 /// And no more than this, whatever the limit: what lists operations and keys counts their bytes in 32 bits.
@@ -115,6 +113,8 @@ pub struct ConcurrencyStats {
     pub footprint_bytes: u64,
     /// Commits of which only the trees are remembered, or were, because memory was short.
     pub folded: u64,
+    /// Transactions that came to their commit with more reads than they could list, so that ranges or whole trees counted as read.
+    pub coarse_reads: u64,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +125,7 @@ pub(crate) struct Counters {
     pub retries: Count,
     pub turns_held: Count,
     pub folded: Count,
+    pub coarse_reads: Count,
 }
 
 impl Counters {
@@ -160,7 +161,7 @@ impl Conflicts {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How much memory one commit's footprint may take.
+    /// How much memory one commit's footprint may take, and what one transaction has read.
     pub fn commit_limit(&self) -> usize {
         (self.limit / COMMIT_PART).min(COMMIT_MAX)
     }
@@ -245,6 +246,7 @@ impl Conflicts {
             footprints: state.recent.len() as u64,
             footprint_bytes: state.bytes as u64,
             folded: load(&self.counters.folded),
+            coarse_reads: load(&self.counters.coarse_reads),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::keys::KeySet;
 use super::span::Span;
+use super::spans::SpanSet;
 use crate::Timestamp;
 use crate::redo::{Op, Redo};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ pub(crate) struct TreePrint {
     /// Keys that were changed blindly: others who do the same do not conflict.
     pub blind: KeySet,
     /// Stretches that were emptied.
-    pub spans: Vec<Span>,
+    pub spans: SpanSet,
     /// Anything may have changed.
     pub whole: bool,
     /// The name came, went, or names another tree now.
@@ -30,8 +31,7 @@ impl TreePrint {
     }
 
     fn bytes(&self) -> usize {
-        let spans = self.spans.capacity() * size_of::<Span>() + self.spans.iter().map(Span::bytes).sum::<usize>();
-        self.keys.heap_bytes() + self.blind.heap_bytes() + spans
+        self.keys.heap_bytes() + self.blind.heap_bytes() + self.spans.heap_bytes()
     }
 }
 
@@ -142,7 +142,7 @@ impl<'b> Lists<'b> {
     fn into_prints(self) -> BTreeMap<String, TreePrint> {
         let print = |list: List<'b>| TreePrint {
             keys: if list.whole { KeySet::default() } else { KeySet::from_unsorted(list.keys) },
-            spans: if list.whole { Vec::new() } else { list.spans },
+            spans: if list.whole { SpanSet::default() } else { list.spans.into_iter().collect() },
             whole: list.whole,
             renamed: list.renamed,
             ..TreePrint::default()
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(print.trees.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
         assert_eq!(keys(print.tree("b").unwrap()), [b"1", b"2"]);
         let made = print.tree("a").unwrap();
-        assert!(made.renamed && !made.whole && made.spans[0].contains(b"z") && !made.spans[0].contains(b"j"));
+        assert!(made.renamed && !made.whole && made.spans.contains(b"z") && !made.spans.contains(b"j"));
         assert!(print.tree("c").unwrap().whole && print.tree("d").unwrap().renamed);
         assert!(print.tree("e").is_none() && print.bytes > 100);
     }

@@ -14,6 +14,7 @@
 mod blind;
 mod claims;
 mod conflicts;
+mod emptied;
 mod footprint;
 mod keys;
 mod overlay;
@@ -21,6 +22,7 @@ mod range;
 mod reads;
 mod retry;
 mod span;
+mod spans;
 mod transaction;
 mod tree;
 

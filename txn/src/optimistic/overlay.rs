@@ -3,7 +3,8 @@
 //! Promises: it says of each key what the transaction would find there; a blind change that was looked at is not blind any more.
 
 use super::blind::{BlindOp, BlindOps};
-use super::span;
+use super::emptied::Emptied;
+use super::span::{self, Cut};
 use crate::Result;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, btree_map};
@@ -58,6 +59,7 @@ impl Change {
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     changes: BTreeMap<Vec<u8>, Change>,
+    emptied: Emptied,
 }
 
 /// The changes within a range of keys.
@@ -65,6 +67,7 @@ pub(crate) type OverlayRange<'o> = btree_map::Range<'o, Vec<u8>, Change>;
 
 impl Overlay {
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.emptied.fill(key);
         self.set(key, Change::Put(value.to_vec()));
     }
 
@@ -82,6 +85,7 @@ impl Overlay {
     /// Adds a blind change; on top of a value that the transaction knows it is made at once.
     pub fn blind(&mut self, tree: &str, key: &[u8], op: BlindOp) -> Result<()> {
         let mut ops = BlindOps::default();
+        self.emptied.fill(key);
         match self.changes.get_mut(key) {
             None => {
                 ops.push(op);
@@ -95,6 +99,16 @@ impl Overlay {
             }
         }
         Ok(())
+    }
+
+    /// The transaction finds nothing from `start` to `end`, now that it has removed what was there.
+    pub fn note_empty(&mut self, start: Cut<Vec<u8>>, end: Cut<Vec<u8>>) {
+        self.emptied.add(start, end);
+    }
+
+    /// Where it knows of nothing: before the first of these places, and behind the second.
+    pub fn ends(&self) -> (Cut<Vec<u8>>, Cut<Vec<u8>>) {
+        (self.emptied.first(), self.emptied.last())
     }
 
     pub fn get(&self, key: &[u8]) -> Option<&Change> {

@@ -43,6 +43,12 @@ impl<I: DoubleEndedIterator> Ends<I> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many entries and changes walks of this thread have met.
+    pub(super) static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Front,
@@ -71,6 +77,8 @@ impl<'t> ConcurrentRange<'t> {
     /// The entry that comes next at one end.
     fn step(&mut self, end: End) -> Option<Result<Entry<'t>>> {
         loop {
+            #[cfg(test)]
+            STEPS.set(STEPS.get() + 1);
             if self.own.look(end).is_none() {
                 return self.take_base(end);
             }

@@ -4,6 +4,62 @@
 
 use std::ops::Bound;
 
+/// A place between keys: just before one, or just behind it; or behind all. Both ends of a stretch are such places, so they can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cut<K> {
+    /// Just before the key, or just behind it.
+    At(K, bool),
+    Top,
+}
+
+impl<'k> Cut<&'k [u8]> {
+    /// Before all keys: there is none before the empty one.
+    pub const BOTTOM: Cut<&'static [u8]> = Cut::At(&[], false);
+
+    pub fn of_start(start: Bound<&'k [u8]>) -> Cut<&'k [u8]> {
+        match start {
+            Bound::Unbounded => Cut::BOTTOM,
+            Bound::Included(key) => Cut::At(key, false),
+            Bound::Excluded(key) => Cut::At(key, true),
+        }
+    }
+
+    pub fn of_end(end: Bound<&'k [u8]>) -> Cut<&'k [u8]> {
+        match end {
+            Bound::Unbounded => Cut::Top,
+            Bound::Included(key) => Cut::At(key, true),
+            Bound::Excluded(key) => Cut::At(key, false),
+        }
+    }
+
+    pub fn to_owned(self) -> Cut<Vec<u8>> {
+        match self {
+            Cut::At(key, behind) => Cut::At(key.to_vec(), behind),
+            Cut::Top => Cut::Top,
+        }
+    }
+}
+
+impl Cut<Vec<u8>> {
+    /// The bound of a stretch that begins here; `None` behind all keys.
+    pub fn as_start(&self) -> Option<Bound<&[u8]>> {
+        match self {
+            Cut::At(key, false) => Some(Bound::Included(key)),
+            Cut::At(key, true) => Some(Bound::Excluded(key)),
+            Cut::Top => None,
+        }
+    }
+
+    /// The bound of a stretch that ends here.
+    pub fn as_end(&self) -> Bound<&[u8]> {
+        match self {
+            Cut::At(key, false) => Bound::Excluded(key),
+            Cut::At(key, true) => Bound::Included(key),
+            Cut::Top => Bound::Unbounded,
+        }
+    }
+}
+
 /// The keys between two bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -47,6 +103,14 @@ impl Span {
             && !is_empty(other.start(), self.end())
     }
 
+    pub fn start_cut(&self) -> Cut<&[u8]> {
+        Cut::of_start(self.start())
+    }
+
+    pub fn end_cut(&self) -> Cut<&[u8]> {
+        Cut::of_end(self.end())
+    }
+
     /// The memory that it takes beyond itself, in bytes.
     pub fn bytes(&self) -> usize {
         [&self.start, &self.end].into_iter().map(|bound| key_of(bound).map_or(0, Vec::capacity)).sum()
@@ -80,12 +144,7 @@ fn is_before_end(key: &[u8], end: Bound<&[u8]>) -> bool {
 
 /// Whether a range from `start` to `end` contains nothing for certain.
 pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
-    match (start, end) {
-        (Bound::Unbounded, Bound::Excluded(end)) => end.is_empty(),
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
-    }
+    Cut::of_start(start) >= Cut::of_end(end)
 }
 
 #[cfg(test)]

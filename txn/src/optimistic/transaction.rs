@@ -3,7 +3,7 @@
 use super::claims::{Claims, Clash, NameReads, TreeClaims};
 use super::conflicts::{Counters, Place};
 use super::overlay::{Change, Overlay};
-use super::reads::{ReadClaims, ReadLog};
+use super::reads::{ReadBudget, ReadClaims, ReadLog};
 use super::tree::ConcurrentTree;
 use crate::catalog::{self, TreeRecord};
 use crate::database::Handle;
@@ -68,6 +68,7 @@ pub struct ConcurrentTransaction {
     durability: Durability,
     trees: BTreeMap<String, TreeState>,
     names: RefCell<NameReads>,
+    budget: Arc<ReadBudget>,
     handle: Arc<Handle>,
 }
 
@@ -98,7 +99,8 @@ impl ConcurrentTransaction {
     ) -> ConcurrentTransaction {
         let durability = handle.shared.durability;
         let (trees, names) = (BTreeMap::new(), RefCell::default());
-        ConcurrentTransaction { snapshot, place, turn, isolation, durability, trees, names, handle }
+        let budget = ReadBudget::new(handle.shared.conflicts.commit_limit());
+        ConcurrentTransaction { snapshot, place, turn, isolation, durability, trees, names, budget, handle }
     }
 
     /// What it is protected from.
@@ -138,7 +140,7 @@ impl ConcurrentTransaction {
         if !self.trees.contains_key(name) {
             catalog::check_name(name)?;
             let record = catalog::find(&self.snapshot, name)?;
-            let reads = ReadLog::new(self.notes_reads());
+            let reads = ReadLog::new(self.notes_reads().then(|| self.budget.clone()));
             self.trees.insert(name.to_owned(), TreeState { record, overlay: Overlay::default(), reads });
         }
         let mut met = self.trees.range_mut::<str, _>((Bound::Included(name), Bound::Included(name)));
@@ -158,7 +160,7 @@ impl ConcurrentTransaction {
             return Ok(true);
         }
         if self.notes_reads() {
-            self.names.borrow_mut().names.insert(name.to_owned());
+            self.names.borrow_mut().note(name);
         }
         self.snapshot.has_tree(name)
     }
@@ -183,7 +185,7 @@ impl ConcurrentTransaction {
     /// [`Error::Conflict`](crate::Error::Conflict) names what another commit changed: nothing is committed, and running the whole transaction again can
     /// succeed. [`Error::NotACounter`](crate::Error::NotACounter) if an addition met something else. Others as for [`WriteTransaction::commit`].
     pub fn commit(self) -> Result<Timestamp> {
-        let ConcurrentTransaction { snapshot, place, turn, durability, trees, names, handle, .. } = self;
+        let ConcurrentTransaction { snapshot, place, turn, durability, trees, names, budget, handle, .. } = self;
         let shared = &handle.shared;
         let base = snapshot.timestamp();
         let claims = |(name, state): (String, TreeState)| {
@@ -197,6 +199,9 @@ impl ConcurrentTransaction {
             drop((snapshot, place, turn));
             shared.assure(base, durability)?;
             return Ok(base);
+        }
+        if budget.is_coarse() {
+            Counters::count(&shared.conflicts.counters.coarse_reads);
         }
         let mut txn = match turn {
             Some(turn) => turn,

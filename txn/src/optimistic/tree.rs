@@ -4,6 +4,7 @@ use super::blind::{BlindOp, decode_counter};
 use super::overlay::Overlay;
 use super::range::ConcurrentRange;
 use super::reads::ReadLog;
+use super::span::Cut;
 use crate::snapshot::Tree;
 use crate::{Error, Key, KeyBounds, MAX_KEY_LEN, MAX_VALUE_LEN, Result};
 use std::fmt;
@@ -68,7 +69,10 @@ impl<'t> ConcurrentTree<'t> {
     /// # Errors
     /// As for [`get`](ConcurrentTree::get).
     pub fn first(&self) -> Result<Option<(Key<'_>, &[u8])>> {
-        self.iter()?.next().transpose()
+        match self.overlay.ends().0.as_start() {
+            Some(start) => self.walk(start, Bound::Unbounded)?.next().transpose(),
+            None => Ok(None),
+        }
     }
 
     /// The entry with the greatest key.
@@ -76,7 +80,8 @@ impl<'t> ConcurrentTree<'t> {
     /// # Errors
     /// As for [`get`](ConcurrentTree::get).
     pub fn last(&self) -> Result<Option<(Key<'_>, &[u8])>> {
-        self.iter()?.next_back().transpose()
+        let end = self.overlay.ends().1;
+        self.walk(Bound::Unbounded, end.as_end())?.next_back().transpose()
     }
 
     /// The entries whose keys lie in a range, in order, as for [`Tree::range`](crate::Tree::range).
@@ -84,7 +89,10 @@ impl<'t> ConcurrentTree<'t> {
     /// # Errors
     /// As for [`get`](ConcurrentTree::get).
     pub fn range(&self, bounds: impl KeyBounds) -> Result<ConcurrentRange<'_>> {
-        let (start, end) = (bounds.start(), bounds.end());
+        self.walk(bounds.start(), bounds.end())
+    }
+
+    fn walk(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<ConcurrentRange<'_>> {
         let own = self.overlay.range(start, end);
         let base = self.base.map(|base| base.range((start, end))).transpose()?;
         Ok(ConcurrentRange::new(self.name, base, own, self.reads.scan(start, end)))
@@ -193,7 +201,14 @@ impl<'t> ConcurrentTree<'t> {
     /// As for [`get`](ConcurrentTree::get).
     pub fn pop_first(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let entry = self.first()?.map(|(key, value)| (key.into_vec(), value.to_vec()));
-        entry.iter().for_each(|(key, _)| self.overlay.remove(key));
+        let emptied_to = match &entry {
+            Some((key, _)) => {
+                self.overlay.remove(key);
+                Cut::At(key.clone(), true)
+            }
+            None => Cut::Top,
+        };
+        self.overlay.note_empty(Cut::BOTTOM.to_owned(), emptied_to);
         Ok(entry)
     }
 
@@ -203,7 +218,14 @@ impl<'t> ConcurrentTree<'t> {
     /// As for [`get`](ConcurrentTree::get).
     pub fn pop_last(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         let entry = self.last()?.map(|(key, value)| (key.into_vec(), value.to_vec()));
-        entry.iter().for_each(|(key, _)| self.overlay.remove(key));
+        let emptied_from = match &entry {
+            Some((key, _)) => {
+                self.overlay.remove(key);
+                Cut::At(key.clone(), false)
+            }
+            None => Cut::BOTTOM.to_owned(),
+        };
+        self.overlay.note_empty(emptied_from, Cut::Top);
         Ok(entry)
     }
 
@@ -213,8 +235,10 @@ impl<'t> ConcurrentTree<'t> {
     /// # Errors
     /// As for [`get`](ConcurrentTree::get).
     pub fn remove_range(&mut self, bounds: impl KeyBounds) -> Result<u64> {
-        let keys = self.range(bounds)?.map(|entry| Ok(entry?.0.into_vec())).collect::<Result<Vec<_>>>()?;
+        let (start, end) = (bounds.start(), bounds.end());
+        let keys = self.walk(start, end)?.map(|entry| Ok(entry?.0.into_vec())).collect::<Result<Vec<_>>>()?;
         keys.iter().for_each(|key| self.overlay.remove(key));
+        self.overlay.note_empty(Cut::of_start(start).to_owned(), Cut::of_end(end).to_owned());
         Ok(keys.len() as u64)
     }
 
@@ -307,5 +331,102 @@ fn check_sizes(key: &[u8], value_len: usize) -> Result<()> {
 impl fmt::Debug for ConcurrentTree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrentTree").field("name", &self.name).field("changes", &self.overlay.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::range::STEPS;
+    use crate::{Database, Isolation};
+    use quickcheck::quickcheck;
+    use std::collections::BTreeMap;
+
+    fn store(keys: impl Iterator<Item = u32>) -> Database {
+        let db = Database::in_memory().unwrap();
+        let mut txn = db.begin_write().unwrap();
+        let mut tree = txn.tree("t").unwrap();
+        keys.for_each(|key| tree.insert(key.to_be_bytes(), b"v").unwrap());
+        txn.commit().unwrap();
+        db
+    }
+
+    /// What removed changes lie before the end is not met again and again, also when keys come back there meanwhile.
+    #[test]
+    fn emptying_a_tree_from_an_end_takes_as_many_steps_as_there_are_entries() {
+        const ENTRIES: u32 = 2000;
+        let db = store(0..ENTRIES);
+        for isolation in [Isolation::Snapshot, Isolation::Serializable] {
+            for first in [true, false] {
+                let mut txn = db.begin_concurrent(isolation).unwrap();
+                let mut tree = txn.tree("t").unwrap();
+                STEPS.set(0);
+                for number in 0..ENTRIES {
+                    let (key, _) = if first { tree.pop_first() } else { tree.pop_last() }.unwrap().unwrap();
+                    assert_eq!(key, if first { number } else { ENTRIES - 1 - number }.to_be_bytes());
+                    if number % 100 == 50 {
+                        // A stack: what is put there comes back next.
+                        tree.insert(&key, b"again").unwrap();
+                        let (again, value) = if first { tree.pop_first() } else { tree.pop_last() }.unwrap().unwrap();
+                        assert_eq!((again, value), (key, b"again".to_vec()));
+                    }
+                }
+                assert_eq!((tree.pop_first().unwrap(), tree.pop_last().unwrap()), (None, None));
+                assert!(tree.is_empty().unwrap());
+                let steps = STEPS.get();
+                assert!(steps < 3 * u64::from(ENTRIES), "{steps} steps for {ENTRIES} entries");
+                txn.rollback();
+            }
+        }
+    }
+
+    /// Reads are claims also where the walk begins behind what was popped.
+    #[test]
+    fn what_was_popped_and_what_was_not_there_is_read() {
+        for key in [0u32, 5, 9] {
+            let db = store((0..10).filter(|other| *other != 9));
+            let mut txn = db.begin_concurrent(Isolation::Serializable).unwrap();
+            let mut tree = txn.tree("t").unwrap();
+            while tree.pop_first().unwrap().is_some() {}
+            let mut other = db.begin_write().unwrap();
+            other.tree("t").unwrap().insert(key.to_be_bytes(), b"new").unwrap();
+            other.commit().unwrap();
+            assert!(txn.commit().unwrap_err().is_retryable(), "key {key}");
+        }
+    }
+
+    quickcheck! {
+        fn pops_agree_with_a_map(base: Vec<u8>, steps: Vec<(u8, u8)>) -> bool {
+            let db = store(base.iter().map(|key| u32::from(*key)));
+            let mut model: BTreeMap<u32, Vec<u8>> = base.iter().map(|key| (u32::from(*key), b"v".to_vec())).collect();
+            let mut txn = db.begin_concurrent(Isolation::Serializable).unwrap();
+            let mut tree = txn.tree("t").unwrap();
+            let known = |entry: Option<(Vec<u8>, Vec<u8>)>| {
+                entry.map(|(key, value)| (u32::from_be_bytes(key.try_into().unwrap()), value))
+            };
+            steps.into_iter().all(|(kind, key)| {
+                let key = u32::from(key);
+                match kind % 8 {
+                    0 | 1 => known(tree.pop_first().unwrap()) == model.pop_first(),
+                    2 | 3 => known(tree.pop_last().unwrap()) == model.pop_last(),
+                    4 => {
+                        tree.insert(key.to_be_bytes(), b"w").unwrap();
+                        model.insert(key, b"w".to_vec());
+                        true
+                    }
+                    5 => {
+                        tree.append(key.to_be_bytes(), b"x").unwrap();
+                        model.entry(key).or_default().push(b'x');
+                        true
+                    }
+                    6 => tree.remove(key.to_be_bytes()).unwrap() == model.remove(&key).is_some(),
+                    _ => {
+                        let bounds = (key / 2).to_be_bytes()..=key.to_be_bytes();
+                        let before = model.len();
+                        model.retain(|other, _| !(key / 2..=key).contains(other));
+                        tree.remove_range(bounds).unwrap() == (before - model.len()) as u64
+                    }
+                }
+            }) && tree.iter().unwrap().map(|entry| entry.unwrap().0.into_vec()).eq(model.keys().map(|key| key.to_be_bytes().to_vec()))
+        }
     }
 }

@@ -153,13 +153,10 @@ fn parts(picture: &Picture) -> (String, bool) {
 /// The children of each branch, as a stream.
 fn branches(survey: &Survey) -> String {
     let mut stream = Vec::new();
-    for (id, facts) in survey.pages.iter().enumerate() {
-        let Some(facts) = facts.as_ref().filter(|facts| facts.kind == Kind::Branch) else { continue };
-        let Some(node) = facts.body.as_ref().and_then(|body| NodeView::parse(PageId(id as u32), body).ok()) else {
-            continue;
-        };
+    for (page, facts) in survey.pages().filter(|(_, facts)| facts.kind == Kind::Branch) {
+        let Some(node) = facts.body().and_then(|body| NodeView::parse(page, body).ok()) else { continue };
         let children = node.children();
-        put(&mut stream, id as u64);
+        put(&mut stream, u64::from(page.0));
         put(&mut stream, children.len() as u64);
         children.iter().for_each(|child| put(&mut stream, u64::from(child.0)));
     }
@@ -180,8 +177,7 @@ fn metas(survey: &Survey, file: &StoreFile) -> Result<Vec<Content>> {
 
 /// What is on the pages, as far as there is room, and how many pages there are.
 fn contents(survey: &Survey, forest: &Forest, file: &StoreFile, context: &Context) -> (BTreeMap<u32, Content>, usize) {
-    let known = |page: PageId| survey.page(page).map(|facts| (page, facts));
-    let pages: Vec<(PageId, &PageFacts)> = (0..survey.pages.len() as u32).map(PageId).filter_map(known).collect();
+    let pages: Vec<(PageId, &PageFacts)> = survey.pages().collect();
     let of = pages.len();
     let is_important =
         |page: PageId, facts: &PageFacts| facts.level > 0 || forest.trees.iter().any(|tree| tree.root == page);

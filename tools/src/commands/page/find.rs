@@ -1,0 +1,245 @@
+//! Looking for a page or a slot, and taking apart what is there.
+
+use super::dump::dump;
+use super::{Report, Source, Target};
+use crate::inspect::{
+    Checkpoint, Decoded, Job, Problem, Remain, SlotMap, SlotUse, StoreFile, Structure, View, ViewError, decode_meta,
+    decode_table, decode_version, read_version, with_session,
+};
+use crate::{Context, Error, Result};
+use pentimento_btree::Tree;
+use pentimento_storage::inspect::{Entry, META_OFFSETS};
+use pentimento_storage::{PageId, Run, SLOT_BYTES, Timestamp};
+use pentimento_txn::inspect::{CATALOG, DOOMED, tree_record};
+
+/// The longest part of a version that is decoded, in bytes: large values may be a gigabyte.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What was found.
+pub(super) struct Shown {
+    page: Option<PageId>,
+    source: Source,
+    run: Option<Run>,
+    entry: Option<Entry>,
+    bytes: Vec<u8>,
+    table: Option<(u32, u32)>,
+    /// What could not be read, and why.
+    pub(super) failure: Option<(Job, String)>,
+}
+
+impl Shown {
+    pub(super) fn find(
+        file: &StoreFile,
+        checkpoint: &Checkpoint,
+        target: Target,
+        at: Option<Timestamp>,
+    ) -> Result<Shown> {
+        match target {
+            Target::Page(page) => Shown::page(file, checkpoint, PageId(page), at),
+            Target::Slot(slot) => Shown::slot(file, checkpoint, slot),
+        }
+    }
+
+    fn page(file: &StoreFile, checkpoint: &Checkpoint, page: PageId, at: Option<Timestamp>) -> Result<Shown> {
+        if page.0 as usize >= checkpoint.entries.len() {
+            let what =
+                format!("there is no page {page}; numbers go from 0 to {}", checkpoint.entries.len().saturating_sub(1));
+            return Err(Error::Usage(what));
+        }
+        let entry = checkpoint.entry(page);
+        if let Some(at) = at.filter(|at| *at < birth_of(entry)) {
+            return Shown::older(file, checkpoint, page, at);
+        }
+        let mut shown = Shown {
+            page: Some(page),
+            source: Source::Checkpoint,
+            run: None,
+            entry,
+            bytes: Vec::new(),
+            table: None,
+            failure: None,
+        };
+        match checkpoint.job(page) {
+            Some(job) => shown.take(file, job)?,
+            None => shown.source = Source::Table,
+        }
+        Ok(shown)
+    }
+
+    fn take(&mut self, file: &StoreFile, job: Job) -> Result<()> {
+        self.run = Some(job.run);
+        // The whole version is checked, however little of it is shown.
+        self.failure = read_version(file, &job).err().map(|what| (job, what));
+        self.bytes = read_run(file, job.run)?;
+        Ok(())
+    }
+
+    /// A version that the checkpoint does not have any more.
+    fn older(file: &StoreFile, checkpoint: &Checkpoint, page: PageId, at: Timestamp) -> Result<Shown> {
+        let remains = remains(file, checkpoint)?;
+        let found =
+            remains.iter().filter(|remain| remain.page == page && remain.birth <= at).max_by_key(|remain| remain.birth);
+        let Some(found) = found else {
+            let what = format!(
+                "the file has no version of page {page} from commit {at} or before; a checkpoint keeps the newest alone"
+            );
+            return Err(Error::Found(what));
+        };
+        Ok(Shown {
+            page: Some(page),
+            source: Source::Unreferenced,
+            run: Some(found.run),
+            entry: None,
+            bytes: read_run(file, found.run)?,
+            table: None,
+            failure: None,
+        })
+    }
+
+    fn slot(file: &StoreFile, checkpoint: &Checkpoint, slot: u64) -> Result<Shown> {
+        let map = SlotMap::of(checkpoint);
+        let Some(stretch) = map.at(slot) else {
+            let slots = checkpoint.head.file_bytes / SLOT_BYTES as u64;
+            return Err(Error::Usage(format!("there is no slot {slot}; the file has {slots}")));
+        };
+        let one = Run { start: slot, slots: 1 };
+        let mut shown = Shown {
+            page: None,
+            source: Source::Unreferenced,
+            run: Some(one),
+            entry: None,
+            bytes: Vec::new(),
+            table: None,
+            failure: None,
+        };
+        match stretch.usage {
+            SlotUse::Meta => shown.source = Source::Meta,
+            SlotUse::Table => {
+                shown.source = Source::Table;
+                let found = checkpoint.table_pages.iter().find(|page| page.run.start == slot);
+                shown.table = found.map(|page| (page.level, page.index));
+            }
+            SlotUse::Current(page) => return Shown::page(file, checkpoint, PageId(page), None),
+            SlotUse::Unreferenced => {
+                let remains = remains(file, checkpoint)?;
+                if let Some(remain) = remains.iter().find(|remain| remain.run.start <= slot && slot < remain.run.end())
+                {
+                    shown.page = Some(remain.page);
+                    shown.run = Some(remain.run);
+                }
+            }
+        }
+        shown.bytes = read_run(file, shown.run.unwrap_or(one))?;
+        Ok(shown)
+    }
+
+    pub(super) fn report(
+        self,
+        file: &StoreFile,
+        checkpoint: &Checkpoint,
+        with_dump: bool,
+        context: &Context,
+    ) -> Result<Report> {
+        let decoded = match (self.source, self.table, self.run) {
+            (Source::Meta, _, Some(run)) => decode_meta_slot(&self.bytes, run.start, checkpoint),
+            (Source::Table, Some((level, index)), _) => decode_table(&self.bytes, level, index),
+            (_, _, None) => Decoded { kind: register_kind(self.entry).to_owned(), ..Decoded::default() },
+            (Source::Unreferenced, _, _) if self.page.is_none() => {
+                let kind = if self.bytes.iter().all(|byte| *byte == 0) { "zeros" } else { "nothing that is known" };
+                Decoded { kind: kind.to_owned(), ..Decoded::default() }
+            }
+            _ => decode_version(&self.bytes, context.privacy),
+        };
+        let mut problems = Vec::new();
+        let about = |what: &str| {
+            let problem = Problem::new(Structure::Page, what);
+            let problem = self.page.map_or(problem.clone(), |page| problem.page(page.0));
+            self.run.map_or(problem.clone(), |run| problem.slot(run.start))
+        };
+        problems.extend(self.failure.iter().map(|(_, what)| about(what)));
+        if self.source != Source::Unreferenced {
+            problems.extend(decoded.faults.iter().map(|what| about(what)));
+        }
+        let owner = pentimento_storage::inspect::version_header(&self.bytes)
+            .filter(|_| self.page.is_some() && self.run.is_some());
+        let slot_bytes = self.run.map_or(0, Run::bytes);
+        Ok(Report {
+            checkpoint: checkpoint.timestamp().0,
+            page: self.page.map(|page| page.0),
+            tree: owner.and_then(|header| tree_name(file, header.owner, header.page)),
+            source: self.source,
+            slot: self.run.map(|run| run.start),
+            slots: self.run.map_or(0, |run| run.slots),
+            entry: self.entry.map(entry_text),
+            dump: with_dump.then(|| dump(&self.bytes, &decoded, context)),
+            decoded,
+            cut_bytes: slot_bytes.saturating_sub(self.bytes.len() as u64),
+            problems,
+        })
+    }
+}
+
+fn birth_of(entry: Option<Entry>) -> Timestamp {
+    match entry {
+        Some(Entry::Version { birth, .. } | Entry::Register { birth, .. }) => birth,
+        Some(Entry::Dead { since }) => since,
+        _ => Timestamp::MAX,
+    }
+}
+
+fn remains(file: &StoreFile, checkpoint: &Checkpoint) -> Result<Vec<Remain>> {
+    SlotMap::of(checkpoint).remains(file, checkpoint.entries.len() as u32, Timestamp(u64::MAX / 2))
+}
+
+fn read_run(file: &StoreFile, run: Run) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; run.bytes().min(MOST_BYTES) as usize];
+    let len = file.read(run.offset(), &mut bytes).map_err(Error::io("read", file.path()))?;
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+fn decode_meta_slot(bytes: &[u8], slot: u64, checkpoint: &Checkpoint) -> Decoded {
+    let which = META_OFFSETS.iter().position(|offset| *offset == slot * SLOT_BYTES as u64);
+    match which {
+        Some(which) => decode_meta(bytes, &checkpoint.head.slots[which]),
+        None => Decoded { kind: "reserved".to_owned(), ..Decoded::default() },
+    }
+}
+
+fn register_kind(entry: Option<Entry>) -> &'static str {
+    match entry {
+        Some(Entry::Register { .. }) => "register",
+        Some(Entry::Dead { .. } | Entry::NeverUsed) => "free number",
+        _ => "unknown",
+    }
+}
+
+fn entry_text(entry: Entry) -> String {
+    match entry {
+        Entry::NeverUsed => "never used".to_owned(),
+        Entry::Dead { since } => format!("dead since commit {since}"),
+        Entry::Register { value, birth } => format!("register with the value {value}, of commit {birth}"),
+        Entry::Version { run, birth, crc } => {
+            format!("version of commit {birth} in slots {}+{}, CRC-32 {crc:08x}", run.start, run.slots)
+        }
+    }
+}
+
+/// The name of the tree with this root, if the catalog can be read and has it.
+fn tree_name(file: &StoreFile, owner: PageId, page: PageId) -> Option<String> {
+    let root = if owner == PageId::NONE { page } else { owner };
+    let search = |view: &View<'_>| -> Result<Option<String>, ViewError> {
+        for entry in Tree::new(view, CATALOG).iter()? {
+            let (name, record) = entry?;
+            if tree_record(record).is_ok_and(|(found, _)| found == root) {
+                return Ok(Some(String::from_utf8_lossy(&name).into_owned()));
+            }
+        }
+        Ok(None)
+    };
+    match root {
+        CATALOG => Some("(catalog)".to_owned()),
+        DOOMED => Some("(doomed)".to_owned()),
+        _ => with_session(file, false, |session| search(session.view())).ok().flatten(),
+    }
+}
