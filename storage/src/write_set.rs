@@ -131,6 +131,12 @@ impl WriteSet {
         self.base.at()
     }
 
+    /// The registration that keeps the state readable which this transaction began after.
+    #[must_use]
+    pub fn base_pin(&self) -> &Pin {
+        &self.base
+    }
+
     /// The timestamp that this transaction's commit will have.
     pub(crate) fn birth(&self) -> Timestamp {
         self.base.at().next()

@@ -9,6 +9,7 @@ use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
+use crate::retention::Retention;
 use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub is_compacting: AtomicBool,
     /// Who wants to know of old readers.
     pub look_out: Option<LookOut>,
+    /// Which snapshots come and go by themselves.
+    pub retention: Option<Retention>,
 }
 
 impl Shared {
@@ -87,6 +90,7 @@ impl Handle {
         checkpoint_interval: Duration,
         conflict_memory: usize,
         old_readers: Option<Hook>,
+        retention: Option<Retention>,
     ) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
@@ -104,6 +108,7 @@ impl Handle {
             feed: Arc::new(Log::new(store.page_size())),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
+            retention,
             store,
         });
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })

@@ -164,6 +164,9 @@ pub enum Error {
     /// There is no named snapshot of this name.
     #[error("there is no snapshot named {0:?}")]
     NoSuchSnapshot(String),
+    /// Something was changed before, in the same transaction.
+    #[error("the transaction has changed something already; restore a snapshot first, and change it then")]
+    NotTheFirst,
     /// A snapshot's name must have 1 to [`MAX_SNAPSHOT_NAME`](crate::MAX_SNAPSHOT_NAME) bytes.
     #[error("a snapshot's name must have 1 to {max} bytes, not {len}")]
     InvalidSnapshotName {

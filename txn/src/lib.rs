@@ -25,6 +25,8 @@ mod pages;
 mod pending;
 mod recovery;
 mod redo;
+mod restore;
+mod retention;
 mod sidecar;
 mod snapshot;
 mod sync;
@@ -79,6 +81,7 @@ pub use pentimento_storage::{
     MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary,
     Timestamp,
 };
+pub use retention::{Retention, RetentionPlan};
 pub use snapshot::{Range, Snapshot, Tree};
 pub use tree_mut::{TreeMut, TxnRange};
 pub use write::{Savepoint, WriteTransaction};
