@@ -5,7 +5,7 @@
 
 use crate::layout::{Run, SLOT_BYTES, slots_for};
 use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES};
-use crate::{Error, PageId, Result, Timestamp, layout, meta, open, table_page};
+use crate::{Error, PageId, Result, Timestamp, layout, meta, named, open, table_page};
 use std::path::Path;
 
 /// The size of a meta, in bytes.
@@ -39,6 +39,54 @@ pub struct Meta {
     pub levels: u32,
     /// The root of the page table.
     pub root: TableRef,
+    /// Where the list of named snapshots is, if there are any.
+    pub names: Option<NamedListRef>,
+}
+
+/// Where the list of named snapshots is, and how to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedListRef {
+    /// Its slots.
+    pub run: Run,
+    /// The CRC-32 of its used bytes.
+    pub crc: u32,
+    /// How many bytes it uses.
+    pub len: u32,
+}
+
+/// A checkpoint that is kept under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCheckpoint {
+    /// The name.
+    pub name: String,
+    /// The newest commit that the checkpoint has.
+    pub timestamp: Timestamp,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// One more than the greatest page number of its table.
+    pub pages: u32,
+    /// How many levels its page table has.
+    pub levels: u32,
+    /// The root of its page table; of no slots if the store was empty.
+    pub root: TableRef,
+}
+
+/// Decodes the list of named snapshots from its used bytes; `at` is the timestamp of the meta that names it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn named_list(bytes: &[u8], list: &NamedListRef, at: Timestamp) -> Result<Vec<NamedCheckpoint>> {
+    let NamedListRef { run, crc, len } = *list;
+    let list = named::decode(bytes, &named::ListRef { run, crc, len }, at)?;
+    let decoded = list.into_iter().map(|named| NamedCheckpoint {
+        name: named.name.to_string(),
+        timestamp: named.at,
+        created_ms: named.created_ms,
+        pages: named.pages,
+        levels: named.levels,
+        root: TableRef { run: named.root, crc: named.root_crc, newest: named.at },
+    });
+    Ok(decoded.collect())
 }
 
 impl From<meta::Meta> for Meta {
@@ -53,6 +101,7 @@ impl From<meta::Meta> for Meta {
             pages: meta.pages,
             levels: meta.levels,
             root: TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp },
+            names: meta.list.map(|named::ListRef { run, crc, len }| NamedListRef { run, crc, len }),
         }
     }
 }

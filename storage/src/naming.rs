@@ -176,6 +176,12 @@ impl Store {
         Ok(at)
     }
 
+    /// The names, with their timestamps, and nothing of what they cost.
+    #[must_use]
+    pub fn names(&self) -> Vec<(Arc<str>, Timestamp)> {
+        self.named.lock().iter().map(|named| (named.name.clone(), named.at)).collect()
+    }
+
     /// The timestamp of the newest named snapshot.
     #[must_use]
     pub fn newest_named(&self) -> Option<Timestamp> {

@@ -131,6 +131,12 @@ impl WriteSet {
         self.base.at()
     }
 
+    /// The registration that keeps the state readable which this transaction began after.
+    #[must_use]
+    pub fn base_pin(&self) -> &Pin {
+        &self.base
+    }
+
     /// The timestamp that this transaction's commit will have.
     pub(crate) fn birth(&self) -> Timestamp {
         self.base.at().next()
@@ -140,6 +146,13 @@ impl WriteSet {
     #[must_use]
     pub fn touched(&self) -> usize {
         self.pages.len()
+    }
+
+    /// The numbers of the pages that the transaction has touched, in no order.
+    #[must_use]
+    pub fn touched_pages(&self) -> Vec<PageId> {
+        let pages = self.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
+        pages.map(|(id, _)| *id).collect()
     }
 
     /// The body bytes of a page of the usual size.

@@ -6,7 +6,7 @@ use crate::changes;
 use crate::explore::Run;
 use crate::model::{Model, shows};
 use crate::opening::{Options, open};
-use crate::simulated::{Disk, Image, Random, Start};
+use crate::simulated::{Disk, Image, Names, Random, Start};
 use crate::tally::{Tally, add, count};
 use pentimento::{Database, Durability, Error};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,7 +83,7 @@ pub fn record(seed: u64, commits: u32, options: Options, tally: &Tally) -> Resul
     }
     count(&tally.concurrent);
     add(&tally.commits, u64::from(WRITERS * commits));
-    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 })
+    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, names: Names::default(), depth: 0 })
 }
 
 /// The workload; tells what was expected, and every error. Fails if readers do not see what they should.

@@ -4,7 +4,7 @@
 //! 1. the store opens, without any error;
 //! 2. it holds exactly the state after some commit, the one whose timestamp it shows;
 //! 3. that is not older than anything that was promised durable by then, nor than a strict commit that a reader could see;
-//! 4. the checker finds nothing;
+//! 4. its named snapshots are those of before or after a change of names that was going on, each shows the state of its timestamp, and the checker finds nothing;
 //! 5. the store takes a durable commit, and closes.
 //!
 //! What happens in 1 to 5 is a run, too, in which a crash can happen.
@@ -12,7 +12,9 @@
 use crate::model::Model;
 use crate::opening::Options;
 use crate::session::{Session, Trouble};
-use crate::simulated::{Crash, Disk, Effort, Event, Fault, Image, Physics, PlanKind, Random, Record, Start, What};
+use crate::simulated::{
+    Crash, Disk, Effort, Event, Fault, Image, Names, Physics, PlanKind, Random, Record, Start, What,
+};
 use crate::tally::{Tally, count};
 use crate::watchdog;
 
@@ -29,6 +31,8 @@ pub struct Run {
     pub model: Model,
     /// What was durable when it began.
     pub floor: u64,
+    /// Which names it may have found.
+    pub names: Names,
     /// How many crashes it comes after.
     pub depth: u32,
 }
@@ -54,6 +58,7 @@ impl Tour<'_> {
         let mut crash = Crash::new(&run.start, &run.record, self.physics, seed);
         let mut image = Image::default();
         let mut floor = run.floor;
+        let mut names = run.names.clone();
         let mut event: Option<&Event> = None;
         let mut is_recovering = run.depth > 0;
         let stride = if run.depth > 0 { run.record.len() as u64 / EVENTS_AFTER_RECOVERY } else { self.stride };
@@ -65,6 +70,7 @@ impl Tour<'_> {
             if let Some(event) = event {
                 floor = floor.max(run.model.owed_to_readers(event.seen));
                 floor = floor.max(event.promised().unwrap_or(0));
+                names = event.names().cloned().unwrap_or(names);
                 is_recovering &= event.promised().is_none();
             }
             let only_new = floor == floor_before && matches!(event, Some(Event { what: What::Effect(_), .. }));
@@ -78,12 +84,13 @@ impl Tour<'_> {
                     self.count_image(plan.kind, run.depth);
                     let explain = |wrong| describe(run, position, &plan, floor, wrong);
                     let start = || Start { durable: image.clone().into(), outstanding: Vec::new() };
-                    self.recover(run, &image, start, floor, &mut random).map_err(explain)?;
+                    self.recover(run, &image, start, (floor, &names), &mut random).map_err(explain)?;
                 }
                 if self.goes_on_from(run, 5, &mut random) {
                     count(&self.tally.killed);
                     let (start, live) = crash.killed();
-                    let next = self.verify(run, &live, start, random.below(STEPS_AFTER), floor, random.next());
+                    let next =
+                        self.verify(run, &live, start, random.below(STEPS_AFTER), (floor, &names), random.next());
                     let explain = |wrong| format!("after a kill at event {position}: {wrong}");
                     self.explore(&next.map_err(explain)?, random.next()).map_err(explain)?;
                 }
@@ -118,25 +125,33 @@ impl Tour<'_> {
         run: &Run,
         image: &Image,
         start: impl Fn() -> Start,
-        floor: u64,
+        least: (u64, &Names),
         random: &mut Random,
     ) -> Result<(), String> {
         let explored = self.goes_on_from(run, 1, random);
         if !explored {
             // Nobody will look at its record, so the start, a copy of the image, is not needed.
-            self.verify(run, image, Start::default(), 0, floor, random.next())?;
+            self.verify(run, image, Start::default(), 0, least, random.next())?;
         } else {
-            let next = self.verify(run, image, start(), random.below(STEPS_AFTER), floor, random.next())?;
+            let next = self.verify(run, image, start(), random.below(STEPS_AFTER), least, random.next())?;
             self.explore(&next, random.next()).map_err(|wrong| format!("in the recovery: {wrong}"))?;
             if random.one_in(4) {
-                self.recover_on_a_failing_disk(run, image, floor, random)?;
+                self.recover_on_a_failing_disk(run, image, least, random)?;
             }
         }
         Ok(())
     }
 
     /// The invariants. Returns what the new process did; before it closes it goes on for some random steps.
-    fn verify(&self, run: &Run, image: &Image, start: Start, steps: u64, floor: u64, seed: u64) -> Result<Run, String> {
+    fn verify(
+        &self,
+        run: &Run,
+        image: &Image,
+        start: Start,
+        steps: u64,
+        (floor, names): (u64, &Names),
+        seed: u64,
+    ) -> Result<Run, String> {
         watchdog::alive();
         let disk = Disk::holding(image);
         let trouble = |doing: &'static str| {
@@ -151,6 +166,9 @@ impl Tour<'_> {
         if at < floor {
             return Err(format!("the store is at {at}, but {floor} was durable"));
         }
+        if !session.names.must.is_superset(&names.must) || !session.names.may.is_subset(&names.may) {
+            return Err(format!("the names are {:?}, but should be {names:?}", session.names.must));
+        }
         session.check().map_err(trouble("checking after the crash"))?;
         session.commit_durably().map_err(trouble("writing after the crash"))?;
         session.look().map_err(trouble("reading what was written after the crash"))?;
@@ -159,7 +177,7 @@ impl Tour<'_> {
         }
         session.close().map_err(trouble("closing after the crash"))?;
         let model = std::mem::take(&mut session.model);
-        Ok(Run { start, record: disk.record(), model, floor, depth: run.depth + 1 })
+        Ok(Run { start, record: disk.record(), model, floor, names: names.clone(), depth: run.depth + 1 })
     }
 
     /// Opens the store on a disk that fails in the middle of that, each call in turn; then on one that works.
@@ -167,7 +185,7 @@ impl Tour<'_> {
         &self,
         run: &Run,
         image: &Image,
-        floor: u64,
+        least: (u64, &Names),
         random: &mut Random,
     ) -> Result<(), String> {
         for fault in [Fault::Once, Fault::Short, Fault::From, Fault::FullFrom] {
@@ -183,7 +201,7 @@ impl Tour<'_> {
                     Err(Trouble::Refused(_)) => {}
                 }
                 count(&self.tally.recoveries_failed);
-                self.verify(run, &disk.live(), Start::default(), 0, floor, random.next()).map_err(explain)?;
+                self.verify(run, &disk.live(), Start::default(), 0, least, random.next()).map_err(explain)?;
                 if !fault(call).strikes_within(calls) {
                     break;
                 }

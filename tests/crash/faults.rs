@@ -9,7 +9,7 @@ use crate::concurrent;
 use crate::explore::{Run, Tour};
 use crate::model::Model;
 use crate::session::{Outcome, Session, Trouble};
-use crate::simulated::{Disk, Fault, Image, Start};
+use crate::simulated::{Disk, Fault, Image, Names, Start};
 use crate::tally::count;
 use pentimento::Error;
 
@@ -32,12 +32,14 @@ pub fn run(tour: &Tour<'_>, seed: u64, steps: u32, fault: Fault) -> Result<u64, 
         Fault::FullFrom(_) => &tour.tally.faulty_full,
         Fault::None => &tour.tally.runs,
     });
-    let run = Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 };
+    let run =
+        Run { start: Start::default(), record: disk.record(), model, floor: 0, names: Names::default(), depth: 0 };
     tour.explore(&run, seed)?;
     // The process died, the machine did not: a run whose start is what the process saw, and in which nothing happens.
     let floor = run.record.iter().filter_map(|event| event.promised()).max().unwrap_or(0);
     let start = Start { durable: disk.live().into(), outstanding: Vec::new() };
-    let afterwards = Run { start, record: Vec::new(), model: run.model, floor, depth: 0 };
+    let names = run.record.iter().rev().find_map(|event| event.names()).cloned().unwrap_or_default();
+    let afterwards = Run { start, record: Vec::new(), model: run.model, floor, names, depth: 0 };
     let tour = Tour { stride: 1, ..*tour };
     tour.explore(&afterwards, seed)
         .map_err(|wrong| explain(format!("opened again without a crash: {wrong}"), &disk))?;

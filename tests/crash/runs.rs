@@ -4,7 +4,7 @@ use crate::explore::Run;
 use crate::model::Model;
 use crate::opening::Options;
 use crate::session::{Session, Trouble};
-use crate::simulated::{Disk, Image, Start};
+use crate::simulated::{Disk, Image, Names, Start};
 use crate::tally::{Tally, add, count};
 use pentimento::Bug;
 
@@ -21,7 +21,7 @@ pub fn record(seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<
     let model =
         work(&disk, seed, steps, options, tally).map_err(|trouble| format!("on a disk that works: {trouble:?}"))?;
     count(&tally.runs);
-    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 })
+    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, names: Names::default(), depth: 0 })
 }
 
 /// Runs a workload whose file becomes shorter, with commits in between, and records it.
@@ -65,6 +65,8 @@ fn finish(disk: &Disk, mut session: Session, tally: &Tally) -> Result<Model, Tro
     add(&tally.felled, session.deeds.felled);
     add(&tally.moved, session.deeds.moved);
     add(&tally.merged, session.deeds.merged);
+    add(&tally.named, session.deeds.named);
+    add(&tally.restored, session.deeds.restored);
     add(&tally.cuts, disk.cuts());
     Ok(std::mem::take(&mut session.model))
 }

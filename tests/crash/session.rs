@@ -3,7 +3,7 @@
 use crate::changes;
 use crate::model::{Model, State, shows};
 use crate::opening::{Options, open};
-use crate::simulated::{Disk, Random};
+use crate::simulated::{Disk, Names, Random};
 use pentimento::{Database, Durability, Error, Snapshot, Timestamp, WriteTransaction};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,9 @@ pub struct Deeds {
     pub spilled: u64,
     pub reopened: u64,
     pub felled: u64,
+    /// Changes of names, and restored states.
+    pub named: u64,
+    pub restored: u64,
     /// Bytes that compactions moved and merged.
     pub moved: u64,
     pub merged: u64,
@@ -64,6 +67,10 @@ pub struct Session {
     installed: u64,
     current: Arc<State>,
     held: Vec<(Snapshot, Arc<State>)>,
+    /// The named snapshots that are there for sure, and those that may be.
+    pub names: Names,
+    /// Whether every fourth step or so is about names.
+    names_often: bool,
 }
 
 impl Session {
@@ -82,6 +89,8 @@ impl Session {
             installed: 0,
             current: Arc::default(),
             held: Vec::new(),
+            names: Names::default(),
+            names_often: seed % 4 == 2,
         };
         session.open()?;
         Ok(session)
@@ -97,6 +106,7 @@ impl Session {
         let watched = db.clone();
         self.disk.watch(Some(Box::new(move || watched.timestamp().0)));
         self.db = Some(db);
+        self.settle_names()?;
         self.look()
     }
 
@@ -128,6 +138,9 @@ impl Session {
         }
         if self.compacts_often && self.random.one_in(4) {
             return self.compact();
+        }
+        if self.names_often && self.random.one_in(4) {
+            return self.name();
         }
         match self.random.below(100) {
             0..64 => self.commit(),
@@ -278,6 +291,61 @@ impl Session {
         Ok(())
     }
 
+    /// What the store says of its names is so.
+    fn settle_names(&mut self) -> Outcome {
+        let names = self.db()?.named_snapshots()?.into_iter().map(|named| named.name).collect();
+        self.names = Names { must: names, ..Names::default() };
+        self.names.may = self.names.must.clone();
+        Ok(())
+    }
+
+    /// Makes, replaces or drops a named snapshot, or goes back to one.
+    fn name(&mut self) -> Outcome {
+        const NAMES: [&str; 5] = ["noon", "dusk", "night", "dawn", "morning"];
+        let db = self.db()?;
+        let name = NAMES[self.random.below(5) as usize];
+        let is_there = db.named_snapshots()?.iter().any(|named| named.name == name);
+        match self.random.below(4) {
+            0 if is_there => return self.restore(name),
+            1 if is_there => {
+                self.names.must.remove(name);
+                self.disk.names(&self.names);
+                db.drop_snapshot(name)?;
+            }
+            // One of them is there all the time.
+            _ if is_there => {
+                let at = db.replace_snapshot(name)?.0;
+                self.disk.promised(at);
+            }
+            _ => {
+                self.names.may.insert(name.to_owned());
+                self.disk.names(&self.names);
+                let at = db.snapshot_named(name)?.0;
+                self.disk.promised(at);
+                if at != self.installed {
+                    return broken(format!("{name} is of {at}, not {}", self.installed));
+                }
+            }
+        }
+        self.settle_names()?;
+        self.disk.names(&self.names);
+        self.deeds.named += 1;
+        self.look()
+    }
+
+    fn restore(&mut self, name: &str) -> Outcome {
+        let snapshot = self.db()?.open_snapshot(name)?;
+        let then = self.model.state_at(snapshot.timestamp().0).clone();
+        let durability = self.durability();
+        self.commit_changes(durability, |txn, state, _| {
+            txn.restore(&snapshot)?;
+            *state = (*then).clone();
+            Ok(())
+        })?;
+        self.deeds.restored += 1;
+        Ok(())
+    }
+
     fn hold(&mut self) -> Outcome {
         let snapshot = self.db()?.snapshot()?;
         let state = self.model.state_at(snapshot.timestamp().0).clone();
@@ -300,6 +368,11 @@ impl Session {
             shows(snapshot, state).map_err(|wrong| Trouble::Broken(format!("a held snapshot {wrong}")))?;
         }
         if let Some(db) = &self.db {
+            for named in db.named_snapshots()? {
+                let state = self.model.state_at(named.timestamp.0);
+                let shown = shows(&db.open_snapshot(&named.name)?, state);
+                shown.map_err(|wrong| Trouble::Broken(format!("the snapshot {:?} {wrong}", named.name)))?;
+            }
             let snapshot = db.snapshot()?;
             let at = snapshot.timestamp().0;
             if at > self.model.newest() {

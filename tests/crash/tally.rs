@@ -32,6 +32,8 @@ tally! {
     felled: "trees that they dropped and that were too large to go at once",
     moved: "bytes that their compactions moved",
     merged: "bytes of the nodes that they merged",
+    named: "changes of the names of snapshots",
+    restored: "named snapshots that they went back to",
     events: "events at which a crash was simulated",
     subsets: "images: a subset of the outstanding effects, of all subsets",
     samples: "images: a sample, because too many effects were outstanding",

@@ -100,7 +100,7 @@ impl<'r> Crash<'r> {
                     fate.befall(&effect, &mut self.durable, self.physics.sector);
                 }
             }
-            What::Promised(_) => {}
+            What::Promised(_) | What::Names(_) => {}
         }
         Some(event)
     }

@@ -2,7 +2,7 @@
 
 use super::faults::{Blocks, Fault, Verdict, failure, full};
 use super::image::Image;
-use super::record::{Effect, Event, Record, SECTOR, STORE, Target, What};
+use super::record::{Effect, Event, Names, Record, SECTOR, STORE, Target, What};
 use pentimento::{Medium, MemoryMedium};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -134,6 +134,11 @@ impl Disk {
     /// Notes that the process was told that this timestamp is durable.
     pub fn promised(&self, at: u64) {
         self.state().push(What::Promised(at));
+    }
+
+    /// Notes which names a crash may leave from here on.
+    pub fn names(&self, names: &Names) {
+        self.state().push(What::Names(Arc::new(names.clone())));
     }
 
     pub fn record(&self) -> Record {

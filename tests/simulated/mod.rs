@@ -29,4 +29,4 @@ pub use image::Image;
 pub use logs::SimulatedLogs;
 pub use medium::SimulatedMedium;
 pub use random::Random;
-pub use record::{Event, Record, What};
+pub use record::{Event, Names, Record, What};

@@ -1,5 +1,6 @@
 //! What was asked of the disk, in order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +27,13 @@ pub enum Target {
     Names,
 }
 
+/// Which names of snapshots a crash may leave: all that must be there, and none but those that may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub must: BTreeSet<String>,
+    pub may: BTreeSet<String>,
+}
+
 #[derive(Clone)]
 pub enum What {
     Effect(Arc<Effect>),
@@ -40,6 +48,8 @@ pub enum What {
     },
     /// The process was told that this timestamp is durable.
     Promised(u64),
+    /// From here on these names are allowed: the process is about to change them, or was told that they are changed.
+    Names(Arc<Names>),
 }
 
 /// One event of the record.
@@ -56,6 +66,13 @@ impl Event {
     /// The timestamp that was promised, if it is a promise.
     pub fn promised(&self) -> Option<u64> {
         if let What::Promised(at) = self.what { Some(at) } else { None }
+    }
+}
+
+impl Event {
+    /// The names that a crash may leave from here on, if it tells.
+    pub fn names(&self) -> Option<&Names> {
+        if let What::Names(names) = &self.what { Some(names) } else { None }
     }
 }
 
@@ -93,6 +110,7 @@ impl fmt::Display for Event {
             What::Sync { target, begun } => write!(f, "sync {target:?}, begun at {begun}"),
             What::FailedSync { target, begun } => write!(f, "sync {target:?} failed, begun at {begun}"),
             What::Promised(at) => write!(f, "{at} was promised"),
+            What::Names(names) => write!(f, "names from {:?} to {:?}", names.must, names.may),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::{
     backup, check, compact, copy, diff, dump, entries, history, info, journal, load, map, page, pages, path, receive,
-    stat, top, tree,
+    snapshots, stat, top, tree,
 };
 use crate::{Context, Interrupt, Result, demo};
 use clap::{Parser, Subcommand};
@@ -12,8 +12,8 @@ const AFTER_HELP: &str = "\
 Commands that look into a store never change a byte of it. They need no lock:
 the store may be in use by another process, or damaged; then they go as far as
 they can, and say what they could not read. The exceptions are `load`, `receive`,
-`backup` and `compact`, which open the store as a program does, and those that
-make a new file, which must not exist yet.
+`backup`, `compact` and `snapshots`, which open the store as a program does, and
+those that make a new file, which must not exist yet.
 
 Examples:
   pent demo --store demo.pent        make a store to look at
@@ -75,6 +75,7 @@ enum Command {
     Compact(compact::Args),
     Backup(Box<backup::Args>),
     Receive(receive::Args),
+    Snapshots(snapshots::Args),
     Demo(demo::Args),
 }
 
@@ -120,6 +121,7 @@ impl Command {
             Command::Compact(args) => compact::main(args, context),
             Command::Backup(args) => backup::main(args, context),
             Command::Receive(args) => receive::main(args, context),
+            Command::Snapshots(args) => snapshots::main(args, context),
             Command::Demo(args) => demo::main(args, context),
         }
     }

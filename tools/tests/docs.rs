@@ -54,7 +54,7 @@ their slots are used again. `pent map STORE --svg FILE` draws it.
 ";
 
 /// The commands, and how many lines of each are shown.
-const SHOWN: [(&str, &[&str], usize); 21] = [
+const SHOWN: [(&str, &[&str], usize); 26] = [
     ("info", &["info", "demo.pent"], 60),
     ("check", &["check", "demo.pent"], 20),
     ("check", &["check", "damaged.pent", "--repair-to", "repaired.pent"], 40),
@@ -76,6 +76,11 @@ const SHOWN: [(&str, &[&str], usize); 21] = [
     ("diff", &["diff", "demo.pent", "compact.pent"], 5),
     ("compact", &["compact", "demo.pent"], 5),
     ("load", &["load", "loaded.pent", "-i", "totals.dump"], 5),
+    ("backup", &["backup", "demo.pent", "archive"], 5),
+    ("backup", &["backup", "list", "archive"], 5),
+    ("backup", &["backup", "verify", "demo.stream"], 12),
+    ("receive", &["receive", "shipped.pent", "-i", "demo.stream"], 5),
+    ("receive", &["receive", "shipped.pent", "-i", "demo.stream"], 5),
 ];
 
 /// A folder of small files, and the demo's store of it.
@@ -100,6 +105,8 @@ fn the_page_of_every_command_is_up_to_date() {
     let store = demo(&stores);
     let dumped = pent(&store, &["dump", "demo.pent", "totals"]).stdout;
     fs::write(stores.path("totals.dump"), dumped).unwrap();
+    let shipped = pent(&store, &["backup", "demo.pent", "-"]).stdout;
+    fs::write(stores.path("demo.stream"), shipped).unwrap();
     fs::copy(&store, stores.path("damaged.pent")).unwrap();
     let leaves = common::json(&store, &["pages", "demo.pent", "--tree", "files", "--kind", "leaf", "--json"]);
     common::flip(&stores.path("damaged.pent"), leaves["pages"][3]["slot"].as_u64().unwrap() * common::SLOT + 900);

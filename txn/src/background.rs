@@ -9,11 +9,13 @@ use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Instant, Mutex};
 use crate::{Error, Result};
 use pentimento_storage::stand_back;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How often the checkpointer looks for versions that wait to be given back, and how soon again while there are many.
 const TIDY_EVERY: Duration = Duration::from_millis(200);
 const TIDY_SOON: Duration = Duration::from_millis(1);
+/// How often it looks whether a snapshot is due.
+const RETAIN_EVERY: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -152,6 +154,7 @@ fn make_checkpoints(shared: &Shared) {
     // Nobody waits for it, or whoever does leaves it the processor.
     stand_back();
     let (mut retry, mut idle) = (FIRST_RETRY, TIDY_EVERY);
+    let mut retain_at = Instant::now();
     loop {
         match shared.background.checkpoints.wait(Some(idle)) {
             Wake::Stop => return,
@@ -165,6 +168,11 @@ fn make_checkpoints(shared: &Shared) {
                 // Poisoned: every writer is told so.
                 Err(_) => {}
             },
+        }
+        if let Some(retention) = shared.retention.as_ref().filter(|_| retain_at <= Instant::now()) {
+            // A failure that matters poisons the store; after any other it is tried again, but not at once.
+            let done = shared.retain(retention, SystemTime::now());
+            retain_at = Instant::now() + if done.is_ok() { RETAIN_EVERY } else { LAST_RETRY };
         }
         shared.sidecar.tick(shared);
         shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));

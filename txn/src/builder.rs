@@ -7,7 +7,7 @@ use crate::old_readers::{Hook, OldReader};
 use crate::optimistic;
 use crate::pages::TxnPages;
 use crate::write::check_durability;
-use crate::{Durability, Error, Held, Result, Timestamp};
+use crate::{Durability, Error, Held, Result, Retention, Timestamp};
 use pentimento_storage::{FileLogs, FileMedium, Logs, Medium, Options, Patience, Store};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -42,6 +42,7 @@ pub struct Builder {
     publish_figures: bool,
     conflict_memory: usize,
     old_readers: Option<Hook>,
+    retention: Option<Retention>,
 }
 
 impl Default for Builder {
@@ -55,6 +56,7 @@ impl Default for Builder {
             publish_figures: true,
             conflict_memory: optimistic::DEFAULT_LIMIT,
             old_readers: None,
+            retention: None,
         }
     }
 }
@@ -162,6 +164,22 @@ impl Builder {
         callback: impl Fn(&Held) -> OldReader + Send + Sync + 'static,
     ) -> Builder {
         self.old_readers = Some(Hook { age, callback: Arc::new(callback) });
+        self
+    }
+
+    /// Has snapshots made and dropped by themselves, as the rules say: named `auto-2026-11-20T13:00:00Z`, by the time (UTC) at which they were made. All other names are left alone. A background thread looks once a second; a store in
+    /// memory has none: there [`Database::apply_retention`] does it.
+    ///
+    /// ```
+    /// # use pentimento_txn as pentimento;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.pent");
+    /// use pentimento::{Database, Retention};
+    /// let db = Database::builder().retention(Retention::new().hourly(24).daily(7).weekly(4)).open(&path)?;
+    /// # Ok::<(), pentimento::Error>(())
+    /// ```
+    pub fn retention(mut self, retention: Retention) -> Builder {
+        self.retention = Some(retention);
         self
     }
 
@@ -291,6 +309,7 @@ impl Builder {
             self.checkpoint_interval,
             self.conflict_memory,
             self.old_readers.clone(),
+            self.retention.clone(),
         );
         if let Some(logs) = logs {
             handle.recover(logs, self.segment_bytes)?;

@@ -4,10 +4,12 @@ use crate::background::Background;
 use crate::backup::StoreId;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::feed::{Log, Subscriber, Watch};
 use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
+use crate::retention::Retention;
 use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicBool, Instant, OnceLock, Ordering};
@@ -40,10 +42,14 @@ pub(crate) struct Shared {
     pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// The newest commits, for those who watch.
+    pub feed: Arc<Log>,
     /// One compaction at a time.
     pub is_compacting: AtomicBool,
     /// Who wants to know of old readers.
     pub look_out: Option<LookOut>,
+    /// Which snapshots come and go by themselves.
+    pub retention: Option<Retention>,
 }
 
 impl Shared {
@@ -84,6 +90,7 @@ impl Handle {
         checkpoint_interval: Duration,
         conflict_memory: usize,
         old_readers: Option<Hook>,
+        retention: Option<Retention>,
     ) -> Arc<Handle> {
         let shared = Arc::new(Shared {
             durability,
@@ -98,8 +105,10 @@ impl Handle {
             id,
             staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            feed: Arc::new(Log::new(store.page_size())),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
+            retention,
             store,
         });
         Arc::new(Handle { shared, is_open: AtomicBool::new(false) })
@@ -119,6 +128,13 @@ impl Handle {
         if !self.is_open.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
+        let result = self.close_store();
+        // Whatever became of it: no commit will follow.
+        self.shared.feed.close(&self.shared.store);
+        result
+    }
+
+    fn close_store(&self) -> Result<()> {
         self.shared.background.stop();
         self.shared.sidecar.remove();
         match self.shared.store.check_writable() {
@@ -220,6 +236,15 @@ impl Database {
     #[must_use]
     pub fn hot_reader(&self) -> HotReader {
         HotReader::new(self.store().clone())
+    }
+
+    /// Watches the store, a tree, or a range of one: committed changes come in order, commit by commit for a subscriber who keeps up, summed up for one who
+    /// does not. Writers wait for no subscriber. What was delivered last is kept readable for him, as a snapshot would be.
+    ///
+    /// # Errors
+    /// [`Error::OtherStore`] if it is to begin after a snapshot of another store, [`Error::NoSnapshotAt`] if it is to begin after a timestamp that no named snapshot has.
+    pub fn watch(&self, watch: Watch) -> Result<Subscriber> {
+        Subscriber::new(self.store(), &self.handle.shared.feed, watch.find(self)?)
     }
 
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already

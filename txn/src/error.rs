@@ -164,6 +164,9 @@ pub enum Error {
     /// There is no named snapshot of this name.
     #[error("there is no snapshot named {0:?}")]
     NoSuchSnapshot(String),
+    /// Something was changed before, in the same transaction.
+    #[error("the transaction has changed something already; restore a snapshot first, and change it then")]
+    NotTheFirst,
     /// A snapshot's name must have 1 to [`MAX_SNAPSHOT_NAME`](crate::MAX_SNAPSHOT_NAME) bytes.
     #[error("a snapshot's name must have 1 to {max} bytes, not {len}")]
     InvalidSnapshotName {
@@ -211,6 +214,14 @@ pub enum Error {
         asked: Timestamp,
         /// The timestamp of the other one.
         other: Timestamp,
+    },
+    /// To watch since a timestamp the store as it was then must still be there.
+    #[error(
+        "no named snapshot has timestamp {at}, so it is not known any more what changed since; read everything once, and watch after that snapshot"
+    )]
+    NoSnapshotAt {
+        /// The timestamp.
+        at: Timestamp,
     },
     /// The two snapshots are of different stores, or of one that was opened twice for reading.
     #[error(

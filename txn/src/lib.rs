@@ -13,6 +13,7 @@ mod database;
 mod deferred;
 mod durability;
 mod error;
+mod feed;
 mod hot;
 pub mod inspect;
 mod journal;
@@ -24,6 +25,8 @@ mod pages;
 mod pending;
 mod recovery;
 mod redo;
+mod restore;
+mod retention;
 mod sidecar;
 mod snapshot;
 mod sync;
@@ -42,6 +45,7 @@ const _: () = {
     is_movable::<WriteTransaction>();
     is_movable::<ConcurrentTransaction>();
     is_movable::<HotReader>();
+    is_movable::<Subscriber>();
     is_movable::<Compactor>();
     is_shareable::<BackgroundCompaction>();
 };
@@ -58,6 +62,7 @@ pub use compact::{BackgroundCompaction, Compaction, Compactor, HeldBack};
 pub use database::Database;
 pub use durability::Durability;
 pub use error::{Error, Result};
+pub use feed::{Batch, Subscriber, Watch};
 pub use hot::HotReader;
 pub use journal::JournalStats;
 pub use named::NamedSnapshot;
@@ -76,6 +81,7 @@ pub use pentimento_storage::{
     MIN_PAGE_SIZE, Medium, MemoryMedium, Progress, ReaderId, ReaderInfo, ReaderKind, SLOT_BYTES, Stats, Summary,
     Timestamp,
 };
+pub use retention::{Retention, RetentionPlan};
 pub use snapshot::{Range, Snapshot, Tree};
 pub use tree_mut::{TreeMut, TxnRange};
 pub use write::{Savepoint, WriteTransaction};

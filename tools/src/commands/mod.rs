@@ -17,6 +17,7 @@ pub mod pages;
 pub mod path;
 pub mod receive;
 pub mod repair;
+pub mod snapshots;
 pub mod stat;
 pub mod top;
 pub mod tree;

@@ -8,6 +8,7 @@
 use super::checkpoint::Checkpoint;
 use super::file::StoreFile;
 use super::live::LiveReport;
+use super::names::read_names;
 use super::slots::{Remain, SlotMap};
 use crate::Result;
 use pentimento_storage::inspect::{Entry, version_header};
@@ -86,7 +87,9 @@ impl Past {
         let pages = (checkpoint.entries.len() as u64 * 2 + 4096).min(u64::from(u32::MAX)) as u32;
         let newest = live.as_ref().map_or(checkpoint.timestamp().0, |live| live.figure("installed")) + 1_000_000;
         let remains = slots.remains(file, pages, Timestamp(newest))?;
-        let versions = judge(remains, &checkpoint, live.as_ref());
+        let named: Vec<Timestamp> =
+            read_names(file, &checkpoint).unwrap_or_default().iter().map(|named| named.timestamp).collect();
+        let versions = judge(remains, &checkpoint, live.as_ref(), &named);
         Ok(Past { checkpoint, slots, versions, live })
     }
 
@@ -97,7 +100,12 @@ impl Past {
     }
 }
 
-fn judge(remains: Vec<Remain>, checkpoint: &Checkpoint, live: Option<&LiveReport>) -> Vec<PastVersion> {
+fn judge(
+    remains: Vec<Remain>,
+    checkpoint: &Checkpoint,
+    live: Option<&LiveReport>,
+    named: &[Timestamp],
+) -> Vec<PastVersion> {
     let mut births: HashMap<PageId, Vec<Timestamp>> = HashMap::new();
     for remain in &remains {
         births.entry(remain.page).or_default().push(remain.birth);
@@ -111,12 +119,12 @@ fn judge(remains: Vec<Remain>, checkpoint: &Checkpoint, live: Option<&LiveReport
         births.sort_unstable();
         births.dedup();
     }
-    let pins: Option<Vec<Timestamp>> = live.map(|live| {
-        let mut pins: Vec<Timestamp> = live.pins.iter().map(|pin| Timestamp(pin.at)).collect();
-        pins.push(checkpoint.timestamp());
-        pins.sort_unstable();
-        pins
-    });
+    // Named snapshots are pins whoever has the store open; of a closed store they are all that there are.
+    let mut known_pins = named.to_vec();
+    known_pins.extend(live.iter().flat_map(|live| &live.pins).map(|pin| Timestamp(pin.at)));
+    known_pins.push(checkpoint.timestamp());
+    known_pins.sort_unstable();
+    let pins = (live.is_some() || !named.is_empty()).then_some(known_pins);
     let of = |remain: Remain| {
         let known = births.get(&remain.page).map(Vec::as_slice).unwrap_or_default();
         let end = known.get(known.partition_point(|birth| *birth <= remain.birth)).copied();
@@ -128,7 +136,7 @@ fn judge(remains: Vec<Remain>, checkpoint: &Checkpoint, live: Option<&LiveReport
             PastState::Newer
         } else if charged_to.is_some() {
             PastState::Retained
-        } else if checkpoint.head.is_closed() || pins.is_some() {
+        } else if checkpoint.head.is_closed() || live.is_some() {
             PastState::Free
         } else {
             PastState::Unknown
