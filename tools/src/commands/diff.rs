@@ -1,5 +1,6 @@
-//! `pent diff`: what two stores have in common, and what not.
+//! `pent diff`: what two stores have in common, and what not; or two moments of one store.
 
+use super::diff_moments::{self, Moment};
 use super::help;
 use crate::format::count;
 use crate::inspect::{Blob, Entries, OwnedEntry, Session, StoreFile, ViewError, with_session};
@@ -16,6 +17,10 @@ const AFTER_HELP: &str = help!(
 Entries are compared, not pages: two stores that hold the same are equal however
 they came to be. Both may be in use.
 
+STORE@NAME is a named snapshot of a store, STORE@ what is newest in it. Two moments
+of one store are compared at the cost of what changed between them, however large
+it is. The store must not be open for writing meanwhile.
+
 Each line begins with what happened from the first store to the second:
   -    the entry is only in the first
   +    the entry is only in the second
@@ -24,18 +29,19 @@ Each line begins with what happened from the first store to the second:
 Examples:
   pent diff before.pent after.pent                 every difference
   pent diff before.pent after.pent --tree orders   those of one tree
-  pent diff a.pent b.pent --summary                only how many"
+  pent diff a.pent b.pent --summary                only how many
+  pent diff app.pent@monday app.pent@              what happened since monday"
 );
 
 /// Compare the entries of two stores.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Args {
-    /// The first store
+    /// The first store, or a moment of it: STORE@NAME
     #[arg(value_name = "STORE1")]
     one: PathBuf,
 
-    /// The second store
+    /// The second store, or the other moment
     #[arg(value_name = "STORE2")]
     two: PathBuf,
 
@@ -69,8 +75,9 @@ pub struct Difference {
 /// How many differences there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Entries that both have alike.
-    pub equal: u64,
+    /// Entries that both have alike; nothing between two moments of one store, where they are not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equal: Option<u64>,
     /// Entries that only the first store has.
     pub removed: u64,
     /// Entries that only the second has.
@@ -94,33 +101,41 @@ impl Summary {
 /// # Errors
 /// When a store cannot be read or is damaged, and if there are differences.
 pub fn main(args: &Args, context: &Context) -> Result<()> {
-    let (one, two) = (StoreFile::open(&args.one)?, StoreFile::open(&args.two)?);
     let mut out = Stream::new();
     let width = context.look.width();
-    let summary = diff(&one, &two, args.tree.as_deref(), context, &mut |difference| {
+    let mut report = |difference| {
         if args.summary || out.is_closed() {
             return Ok(());
         }
         if context.json { out.json(&difference) } else { out.write(line(&difference, width).as_bytes()) }
-    })?;
+    };
+    let (one, two) = (Moment::parse(&args.one), Moment::parse(&args.two));
+    let tree = args.tree.as_deref();
+    let (summary, whose) = if one.name.is_some() || two.name.is_some() {
+        (diff_moments::diff(&one, &two, tree, context, &mut report)?, "the moments")
+    } else {
+        let (one, two) = (StoreFile::open(&args.one)?, StoreFile::open(&args.two)?);
+        (diff(&one, &two, tree, context, &mut report)?, "the stores")
+    };
     if context.json {
         out.json(&summary)?;
     } else {
         let Summary { equal, removed, added, changed, trees } = &summary;
         let mut text = format!(
-            "{} equal, {} removed, {} added, {} changed",
-            count(*equal),
+            "{}{} removed, {} added, {} changed",
+            equal.map(|equal| format!("{} equal, ", count(equal))).unwrap_or_default(),
             count(*removed),
             count(*added),
             count(*changed)
         );
         if *trees > 0 {
-            text += &format!(", {} trees in one store only", count(*trees));
+            let where_ = if equal.is_some() { "in one store only" } else { "made or dropped" };
+            text += &format!(", {} trees {where_}", count(*trees));
         }
         out.write(format!("{text}\n").as_bytes())?;
     }
     out.finish()?;
-    if summary.is_equal() { Ok(()) } else { Err(Error::Found("the stores differ".to_owned())) }
+    if summary.is_equal() { Ok(()) } else { Err(Error::Found(format!("{whose} differ"))) }
 }
 
 /// Compares the entries of two stores, and shows each difference.
@@ -144,7 +159,7 @@ pub fn diff(
                     return Err(Error::Usage(format!("neither store has a tree named {tree:?}")).into());
                 }
             }
-            let mut summary = Summary::default();
+            let mut summary = Summary { equal: Some(0), ..Summary::default() };
             let names: BTreeSet<&String> = of_one.iter().chain(&of_two).collect();
             for name in names {
                 let (in_one, in_two) = (of_one.contains(name), of_two.contains(name));
@@ -214,7 +229,7 @@ impl<'a, 'f, 'g> Walk<'a, 'f, 'g> {
             let after = if order.is_ge() { std::mem::replace(&mut two, self.next_of_two()?) } else { None };
             let sign = match (&before, &after) {
                 (Some(before), Some(after)) if before.1 == after.1 => {
-                    summary.equal += 1;
+                    summary.equal = summary.equal.map(|equal| equal + 1);
                     continue;
                 }
                 (Some(_), Some(_)) => {

@@ -5,6 +5,7 @@ pub mod check;
 pub mod compact;
 pub mod copy;
 pub mod diff;
+mod diff_moments;
 pub mod dump;
 pub mod entries;
 pub mod history;
