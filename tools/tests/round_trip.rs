@@ -178,3 +178,27 @@ fn differences_are_shown_from_the_first_to_the_second() {
         shown(&store, &["diff", "before.pent", "after.pent", "--json", "--tree", "orders"])
     );
 }
+
+#[test]
+fn two_moments_of_one_store_are_compared_in_either_direction() {
+    let stores = Stores::new();
+    let store = stores.closed("moments.pent");
+    let db = Database::open(&store).unwrap();
+    db.snapshot_named("before").unwrap();
+    let mut txn = db.begin_write().unwrap();
+    let mut orders = txn.tree("orders").unwrap();
+    orders.remove(key(7)).unwrap();
+    orders.insert(key(8), b"another").unwrap();
+    orders.insert(b"order-x", b"new").unwrap();
+    txn.commit().unwrap();
+    db.snapshot_named("after").unwrap();
+    let mut txn = db.begin_write().unwrap();
+    txn.tree("orders").unwrap().remove(b"order-x").unwrap();
+    txn.commit().unwrap();
+    db.close().unwrap();
+    let diff = |args: &[&str]| shown(&store, &[&["diff"], args].concat());
+    insta::assert_snapshot!("diff_moments", diff(&["moments.pent@before", "moments.pent@after"]));
+    insta::assert_snapshot!("diff_moments_back", diff(&["moments.pent@after", "moments.pent@before"]));
+    insta::assert_snapshot!("diff_moments_now", diff(&["moments.pent@after", "moments.pent@"]));
+    insta::assert_snapshot!("diff_moments_missing", diff(&["moments.pent@after", "moments.pent@never"]));
+}
