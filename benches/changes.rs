@@ -2,8 +2,10 @@
 //!
 //! 100 changes in 10^6 entries: pages touched and time, and the same by comparing both snapshots entry by entry. Then the same for more changes, and for
 //! a store of 10^5. The changes are at random places; times are the median of 9. `PENTIMENTO_ENTRIES` sets the size of the larger store.
+//!
+//! Then what watching costs the writer: commits of one change each, relaxed, for half a second, with nobody watching, with a subscriber who never looks, and with one who reads everything.
 
-use pentimento::{Database, Snapshot};
+use pentimento::{Database, Durability, Snapshot, Watch};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
@@ -50,11 +52,61 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e3
 }
 
+/// Commits for half a second, and tells how many a second.
+fn commits(db: &Database, entries: u64) -> f64 {
+    let (started, mut count) = (Instant::now(), 0);
+    while started.elapsed() < Duration::from_millis(500) {
+        let mut txn = db.begin_write().expect("the turn");
+        txn.set_durability(Durability::None).expect("a durability");
+        let key = u64::wrapping_mul(count, 0x9E37_79B9_7F4A_7C15) % entries;
+        txn.tree("entries").expect("the tree").insert(key.to_be_bytes(), [count as u8; 90]).expect("an insert");
+        txn.commit().expect("a commit");
+        count += 1;
+    }
+    count as f64 / started.elapsed().as_secs_f64()
+}
+
+fn watching(db: &Database, entries: u64) {
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    let (mut delivered, mut batches, mut exact) = (0, 0, 0);
+    for _ in 0..5 {
+        rates[0].push(commits(db, entries));
+        let asleep = db.watch(Watch::all()).expect("a subscriber");
+        rates[1].push(commits(db, entries));
+        drop(asleep);
+        let mut reader = db.watch(Watch::all()).expect("a subscriber");
+        let from = reader.delivered();
+        let last = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let (mut count, mut whole) = (0, 0);
+                while let Some(batch) = reader.recv_timeout(Duration::from_millis(100)).expect("a batch") {
+                    (count, whole) = (count + 1, whole + u64::from(batch.exact));
+                    batch.changes.for_each(|change| drop(change.expect("a change")));
+                }
+                (count, whole, reader.delivered())
+            });
+            rates[2].push(commits(db, entries));
+            reading.join().expect("the reader")
+        });
+        (batches, exact, delivered) = (batches + last.0, exact + last.1, delivered + (last.2.0 - from.0));
+    }
+    let [nobody, asleep, reading] = rates.map(|mut rates| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    });
+    println!("\n| watching | commits a second | of those without |\n|---|--:|--:|");
+    println!("| nobody | {nobody:.0} | |");
+    println!("| one who never looks | {asleep:.0} | {:.2} |", asleep / nobody);
+    println!("| one who reads everything | {reading:.0} | {:.2} |", reading / nobody);
+    println!("\nThe reader was told {delivered} commits in {batches} batches, {exact} of them of one commit.");
+}
+
 fn main() {
     let large = std::env::var("PENTIMENTO_ENTRIES").ok().and_then(|entries| entries.parse().ok()).unwrap_or(1_000_000);
     let dir = tempfile::tempdir().expect("a folder");
     println!("| entries | changes | pages touched | changes_since | everything compared | ratio |");
     println!("|--:|--:|--:|--:|--:|--:|");
+    let mut largest = None;
     for (entries, counts) in [(large / 10, &[100][..]), (large, &[1, 100, 10_000])] {
         let db = store(&dir, entries);
         for &count in counts {
@@ -79,5 +131,7 @@ fn main() {
             let ratio = everything / ours;
             println!("| {entries} | {found} | {pages} | {ours:.3} ms | {everything:.0} ms | {ratio:.0} |");
         }
+        largest = Some(db);
     }
+    largest.iter().for_each(|db| watching(db, large));
 }

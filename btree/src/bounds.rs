@@ -89,7 +89,8 @@ pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
 }
 
 /// The end of the range of all keys that begin with `prefix`.
-pub(crate) fn end_of_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
+#[must_use]
+pub fn end_of_prefix(prefix: &[u8]) -> Bound<Vec<u8>> {
     match prefix.iter().rposition(|byte| *byte != u8::MAX) {
         Some(at) => {
             let mut end = prefix[..=at].to_vec();

@@ -69,7 +69,7 @@ mod tree_mut;
 mod value;
 
 pub use batch::{Filling, SortedEntries};
-pub use bounds::KeyBounds;
+pub use bounds::{KeyBounds, end_of_prefix};
 pub use check::{Census, Finding, Problem, check};
 pub use condense::{Condensed, Keeper, find_thin};
 pub use cursor::Cursor;

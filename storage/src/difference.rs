@@ -58,6 +58,13 @@ impl Pin {
         PageDifferences { older, newer: self, stretches, pages: 0..0, end, looked_at: 0 }
     }
 
+    /// The births of a page's versions at this pin and at an older one, if they differ.
+    #[must_use]
+    pub fn page_changed_since(&self, older: &Pin, id: PageId) -> Option<PageDifference> {
+        let (older, newer) = (older.birth_of(id), self.birth_of(id));
+        (older != newer).then_some(PageDifference { id, older, newer })
+    }
+
     /// Whether two pins are of the same store, opened once.
     #[must_use]
     pub fn is_of_same_store(&self, other: &Pin) -> bool {
@@ -94,8 +101,7 @@ impl PageDifferences<'_> {
         if birth <= self.older.at() {
             return None;
         }
-        let (older, newer) = (self.older.birth_of(id), self.newer.birth_of(id));
-        (older != newer).then_some(PageDifference { id, older, newer })
+        self.newer.page_changed_since(self.older, id)
     }
 }
 

@@ -92,7 +92,10 @@ impl Publication {
             return;
         }
         let limit = state.strict.front().map_or(self.installed().0, |strict| strict.0 - 1);
-        self.published.fetch_max(limit, Ordering::Release);
+        if self.published.fetch_max(limit, Ordering::Release) < limit {
+            // Whoever waits for commits looks under the lock that we hold. With nobody waiting this is a load.
+            self.moved.notify_all();
+        }
     }
 
     /// The newest installed timestamp, which `pin` is told while nothing can be installed or published: so no version that it needs
@@ -113,6 +116,22 @@ impl Publication {
     /// Everything up to here would survive a crash.
     pub fn durable(&self) -> Timestamp {
         self.state.lock().durable
+    }
+
+    /// Waits until something was published, became durable or was [woken](Publication::wake), at most `limit`; not at all if `is_over` says so of what is published, or
+    /// publication has stopped for ever. Tells whether it has.
+    pub fn wait_unless(&self, limit: Duration, is_over: impl FnOnce(Timestamp) -> bool) -> bool {
+        let mut state = self.state.lock();
+        if !state.stopped && !is_over(self.published()) {
+            self.moved.wait_for(&mut state, limit);
+        }
+        state.stopped
+    }
+
+    /// Has everybody who waits look again.
+    pub fn wake(&self) {
+        let _state = self.state.lock();
+        self.moved.notify_all();
     }
 
     /// Waits until something became durable or publication stopped, at most `limit`.

@@ -343,6 +343,17 @@ impl Store {
         self.clock.wait_for_progress(limit);
     }
 
+    /// Waits until something was published or [`wake`](Store::wake) was called, at most `limit`; not at all if `is_over` says so of the newest published timestamp, or
+    /// nothing more will ever be published. Tells whether that is so. It may return early: look, and call it again.
+    pub fn wait_unless(&self, limit: std::time::Duration, is_over: impl FnOnce(Timestamp) -> bool) -> bool {
+        self.clock.wait_unless(limit, is_over)
+    }
+
+    /// Has everybody look again who waits in [`wait_unless`](Store::wait_unless).
+    pub fn wake(&self) {
+        self.clock.wake();
+    }
+
     /// An error of the medium that leaves it unknown what is on the disk: from now on there are no writes and no publication.
     pub(crate) fn poison(&self, error: &Error) {
         self.poison_because(&error.to_string());

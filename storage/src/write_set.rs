@@ -148,6 +148,13 @@ impl WriteSet {
         self.pages.len()
     }
 
+    /// The numbers of the pages that the transaction has touched, in no order.
+    #[must_use]
+    pub fn touched_pages(&self) -> Vec<PageId> {
+        let pages = self.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
+        pages.map(|(id, _)| *id).collect()
+    }
+
     /// The body bytes of a page of the usual size.
     #[must_use]
     pub fn body_capacity(&self) -> usize {

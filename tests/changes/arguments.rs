@@ -204,6 +204,52 @@ fn bounds_choose_what_is_told() {
     assert_eq!(newer.changes_in("nowhere", .., &older).unwrap().count(), 0);
 }
 
+/// Named snapshots of earlier lives of the store, beside later ones and the present: every pair is compared after each opening.
+#[test]
+fn snapshots_of_earlier_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lives.pent");
+    let mut states: Vec<(String, State)> = Vec::new();
+    for life in 0..6u32 {
+        let db = Database::open(&path).unwrap();
+        for moment in 0..3u32 {
+            let mut txn = db.begin_write().unwrap();
+            match (life * 3 + moment) % 7 {
+                0 => fill(&mut txn, "t", 4000).unwrap(),
+                1 => txn.tree("t").unwrap().insert(key(moment * 900), pattern(life.into(), 30_000)).unwrap(),
+                // A death that a checkpoint dates, and numbers that are used again in another life.
+                2 => drop(txn.tree("t").unwrap().remove_range(key(1000)..key(2500)).unwrap()),
+                3 => fill(&mut txn, "u", 600 + life).unwrap(),
+                4 => drop(txn.drop_tree("u").unwrap()),
+                5 => {
+                    txn.drop_tree("v").unwrap();
+                    txn.rename_tree("t", "v").unwrap();
+                }
+                _ => txn.tree("t").unwrap().insert(key(life), pattern(moment.into(), 10)).unwrap(),
+            }
+            txn.commit().unwrap();
+            let name = format!("{life}.{moment}");
+            db.snapshot_named(&name).unwrap();
+            states.push((name, read(&db.snapshot().unwrap())));
+        }
+        let compare = |db: &Database| {
+            let open = |name: &str| db.open_snapshot(name).unwrap();
+            for (index, (newer, after)) in states.iter().enumerate() {
+                for (older, before) in &states[..=index] {
+                    assert_changes(&open(newer), &open(older), before, after);
+                }
+                let (now, after) = (db.snapshot().unwrap(), &states.last().unwrap().1);
+                assert_changes(&now, &open(&states[index].0), &states[index].1, after);
+            }
+        };
+        compare(&db);
+        db.close().unwrap();
+        let db = Database::builder().read_only(true).open(&path).unwrap();
+        compare(&db);
+        db.close().unwrap();
+    }
+}
+
 #[test]
 fn snapshots_that_cannot_be_compared() {
     let db = Database::in_memory().unwrap();

@@ -46,7 +46,7 @@ pub fn expect(before: &State, after: &State, tree: Option<&str>, bounds: &Bounds
     all
 }
 
-fn told(change: Change) -> Expected {
+pub fn told(change: Change) -> Expected {
     let tree = change.tree.to_string();
     match change.kind {
         ChangeKind::TreeCreated | ChangeKind::TreeDropped => {

@@ -43,7 +43,7 @@ pub fn record_shrinking(seed: u64, options: Options, tally: &Tally) -> Result<Ru
     };
     let model = shrink().map_err(|trouble| format!("on a disk that works: {trouble:?}"))?;
     count(&tally.runs);
-    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, depth: 0 })
+    Ok(Run { start: Start::default(), record: disk.record(), model, floor: 0, names: Names::default(), depth: 0 })
 }
 
 fn work(disk: &Disk, seed: u64, steps: u32, options: Options, tally: &Tally) -> Result<Model, Trouble> {

@@ -172,7 +172,8 @@ fn make_checkpoints(shared: &Shared) {
         if let Some(retention) = shared.retention.as_ref().filter(|_| retain_at <= Instant::now()) {
             // A failure that matters poisons the store; after any other it is tried again, but not at once.
             let done = shared.retain(retention, SystemTime::now());
-            retain_at = Instant::now() + if done.is_ok() { RETAIN_EVERY } else { LAST_RETRY };
+            let pause = if done.is_ok() { RETAIN_EVERY } else { LAST_RETRY };
+            retain_at = Instant::now().checked_add(pause).unwrap_or(retain_at);
         }
         shared.sidecar.tick(shared);
         shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));

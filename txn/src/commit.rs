@@ -82,15 +82,19 @@ impl WriteTransaction {
         let at = self.base().next();
         let WriteTransaction { work, durability, footprint, handle, .. } = self;
         let Work { pages, redo, .. } = work.into_inner();
+        let touched = shared.feed.is_watched().then(|| pages.0.touched_pages());
+        let note = |at| {
+            shared.note_footprint(at, footprint, &redo);
+            touched.into_iter().for_each(|touched| shared.feed.note(&shared.store, touched));
+        };
         let Some(journal) = shared.journal.get() else {
-            let note = |at| shared.note_footprint(at, footprint, &redo);
             let at = pages.0.install_noting(durability == Durability::Sync, note);
             shared.after_unjournaled(at, durability)?;
             drop(handle);
             return Ok(at);
         };
         let Some(body) = redo.body() else {
-            let at = pages.0.install_durably_noting(|at| shared.note_footprint(at, footprint, &redo))?;
+            let at = pages.0.install_durably_noting(note)?;
             journal.checkpoint_is_durable(at);
             drop(handle);
             return Ok(at);
@@ -102,7 +106,6 @@ impl WriteTransaction {
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
         journal.append(at, body).map_err(unknown(at))?;
-        let note = |at| shared.note_footprint(at, footprint, &redo);
         let at = pages.0.install_noting(durability == Durability::Sync, note);
         shared.after_journaled(at, durability)?;
         drop(handle);

@@ -4,6 +4,7 @@ use crate::background::Background;
 use crate::backup::StoreId;
 use crate::builder::Builder;
 use crate::catalog;
+use crate::feed::{Log, Subscriber, Watch};
 use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// The newest commits, for those who watch.
+    pub feed: Arc<Log>,
     /// One compaction at a time.
     pub is_compacting: AtomicBool,
     /// Who wants to know of old readers.
@@ -102,6 +105,7 @@ impl Handle {
             id,
             staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            feed: Arc::new(Log::new(store.page_size())),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),
             retention,
@@ -124,6 +128,13 @@ impl Handle {
         if !self.is_open.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
+        let result = self.close_store();
+        // Whatever became of it: no commit will follow.
+        self.shared.feed.close(&self.shared.store);
+        result
+    }
+
+    fn close_store(&self) -> Result<()> {
         self.shared.background.stop();
         self.shared.sidecar.remove();
         match self.shared.store.check_writable() {
@@ -225,6 +236,15 @@ impl Database {
     #[must_use]
     pub fn hot_reader(&self) -> HotReader {
         HotReader::new(self.store().clone())
+    }
+
+    /// Watches the store, a tree, or a range of one: committed changes come in order, commit by commit for a subscriber who keeps up, summed up for one who
+    /// does not. Writers wait for no subscriber. What was delivered last is kept readable for him, as a snapshot would be.
+    ///
+    /// # Errors
+    /// [`Error::OtherStore`] if it is to begin after a snapshot of another store, [`Error::NoSnapshotAt`] if it is to begin after a timestamp that no named snapshot has.
+    pub fn watch(&self, watch: Watch) -> Result<Subscriber> {
+        Subscriber::new(self.store(), &self.handle.shared.feed, watch.find(self)?)
     }
 
     /// Begins the one transaction that may change the store; waits until it is its turn. A thread that has a write transaction already

@@ -215,6 +215,14 @@ pub enum Error {
         /// The timestamp of the other one.
         other: Timestamp,
     },
+    /// To watch since a timestamp the store as it was then must still be there.
+    #[error(
+        "no named snapshot has timestamp {at}, so it is not known any more what changed since; read everything once, and watch after that snapshot"
+    )]
+    NoSnapshotAt {
+        /// The timestamp.
+        at: Timestamp,
+    },
     /// The two snapshots are of different stores, or of one that was opened twice for reading.
     #[error(
         "the snapshots are of different stores, or of one store opened twice; take both through clones of one handle"

@@ -21,6 +21,7 @@ mod plan;
 use crate::{Error, Key, KeyBounds, Result, Snapshot, Timestamp};
 use bytes::Bytes;
 use pentimento_btree::{Differing, Views};
+pub(crate) use plan::Scope;
 use plan::{Fate, Plan, TreeDifference};
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ pub struct Changes {
     newer: Snapshot,
     trees: std::vec::IntoIter<TreeDifference>,
     current: Option<TreeDifference>,
+    /// The first change, if somebody asked whether there is one.
+    peeked: Option<Change>,
     is_announced: bool,
     tells_dropped_entries: bool,
     pages_touched: u64,
@@ -125,7 +128,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::NotOlder`], [`Error::OtherStore`], or when a page is damaged.
     pub fn changes_since(&self, older: &Snapshot) -> Result<Changes> {
-        Changes::between(older, self, None, &..)
+        Changes::between(older, self, &Scope { tree: None, bounds: &.., pages: None })
     }
 
     /// As [`changes_since`](Snapshot::changes_since), for one tree only, and within it for keys in a range. If the tree exists at neither
@@ -134,24 +137,25 @@ impl Snapshot {
     /// # Errors
     /// The same.
     pub fn changes_in(&self, tree: &str, bounds: impl KeyBounds, older: &Snapshot) -> Result<Changes> {
-        Changes::between(older, self, Some(tree), &bounds)
+        Changes::between(older, self, &Scope { tree: Some(tree), bounds: &bounds, pages: None })
     }
 }
 
 impl Changes {
-    fn between(older: &Snapshot, newer: &Snapshot, tree: Option<&str>, bounds: &impl KeyBounds) -> Result<Changes> {
+    pub(crate) fn between<B: KeyBounds>(older: &Snapshot, newer: &Snapshot, scope: &Scope<'_, B>) -> Result<Changes> {
         if !newer.pin().is_of_same_store(older.pin()) {
             return Err(Error::OtherStore);
         }
         if older.timestamp() > newer.timestamp() {
             return Err(Error::NotOlder { asked: newer.timestamp(), other: older.timestamp() });
         }
-        let plan = Plan::make(older, newer, tree, bounds)?;
+        let plan = Plan::make(older, newer, scope)?;
         Ok(Changes {
             older: older.clone(),
             newer: newer.clone(),
             trees: plan.trees.into_iter(),
             current: None,
+            peeked: None,
             is_announced: false,
             tells_dropped_entries: true,
             pages_touched: plan.pages_touched,
@@ -163,6 +167,12 @@ impl Changes {
     pub fn without_dropped_entries(mut self) -> Changes {
         self.tells_dropped_entries = false;
         self
+    }
+
+    /// Whether there is nothing to tell. Before anything was told.
+    pub(crate) fn is_empty(&mut self) -> Result<bool> {
+        self.peeked = self.next_change()?;
+        Ok(self.peeked.is_none())
     }
 
     /// Passes over what concerns trees up to and with this name, at no cost.
@@ -240,6 +250,9 @@ impl Iterator for Changes {
     type Item = Result<Change>;
 
     fn next(&mut self) -> Option<Result<Change>> {
+        if let Some(first) = self.peeked.take() {
+            return Some(Ok(first));
+        }
         let change = self.next_change();
         if change.is_err() {
             self.pages_touched = self.pages_touched();

@@ -6,7 +6,7 @@
 use crate::catalog;
 use crate::{Error, KeyBounds, Result, Snapshot};
 use pentimento_btree::{Difference, Leaves, ReadPages, Side};
-use pentimento_storage::PageId;
+use pentimento_storage::{PageDifference, PageId};
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -32,6 +32,16 @@ pub(super) struct TreeDifference {
 pub(super) struct Plan {
     pub trees: Vec<TreeDifference>,
     pub pages_touched: u64,
+}
+
+/// What is of interest.
+pub(crate) struct Scope<'s, B> {
+    /// One tree; `None`: all.
+    pub tree: Option<&'s str>,
+    /// The range of keys, in each tree.
+    pub bounds: &'s B,
+    /// The pages among which all that differ are, if that is known.
+    pub pages: Option<&'s [PageId]>,
 }
 
 /// A tree by its name, with its root at either snapshot.
@@ -64,10 +74,11 @@ impl ReadPages for Counted<'_> {
 }
 
 impl Plan {
-    pub fn make(older: &Snapshot, newer: &Snapshot, tree: Option<&str>, bounds: &impl KeyBounds) -> Result<Plan> {
+    pub fn make<B: KeyBounds>(older: &Snapshot, newer: &Snapshot, scope: &Scope<'_, B>) -> Result<Plan> {
+        let bounds = scope.bounds;
         let pages = Cell::new(0);
         let view = |snapshot| Counted { snapshot, pages: &pages };
-        let roots = match tree {
+        let roots = match scope.tree {
             Some(name) => {
                 let root =
                     |snapshot| -> Result<_> { Ok(catalog::find(&view(snapshot), name)?.map(|record| record.root)) };
@@ -88,7 +99,7 @@ impl Plan {
             .collect();
         let mut pages_touched = pages.get();
         if !changed.is_empty() {
-            pages_touched += find_changed(older, newer, bounds, &mut changed)?;
+            pages_touched += find_changed(older, newer, scope, &mut changed)?;
         }
         let trees = roots.into_iter().filter_map(|roots| roots.compare(bounds, &mut changed)).collect();
         Ok(Plan { trees, pages_touched })
@@ -134,15 +145,31 @@ fn pair(older: Vec<(String, PageId)>, newer: Vec<(String, PageId)>) -> Vec<Roots
 }
 
 /// Finds the leaves of these trees that changed, and tells how many pages that took.
-fn find_changed(
+fn find_changed<B: KeyBounds>(
+    older: &Snapshot,
+    newer: &Snapshot,
+    scope: &Scope<'_, B>,
+    changed: &mut HashMap<PageId, Changed>,
+) -> Result<u64> {
+    if let Some(pages) = scope.pages {
+        let differences = pages.iter().filter_map(|id| newer.pin().page_changed_since(older.pin(), *id));
+        return sort_out(differences, older, newer, scope.bounds, changed);
+    }
+    let mut differences = newer.pin().pages_changed_since(older.pin());
+    let pages = sort_out(differences.by_ref(), older, newer, scope.bounds, changed)?;
+    Ok(pages + differences.stretches_looked_at())
+}
+
+/// Gives each page that differs to its tree, if it is a leaf, and tells how many were looked at.
+fn sort_out(
+    differences: impl Iterator<Item = PageDifference>,
     older: &Snapshot,
     newer: &Snapshot,
     bounds: &impl KeyBounds,
     changed: &mut HashMap<PageId, Changed>,
 ) -> Result<u64> {
     let mut pages = 0;
-    let mut differences = newer.pin().pages_changed_since(older.pin());
-    for difference in differences.by_ref() {
+    for difference in differences {
         for (snapshot, is_newer) in [(older, false), (newer, true)] {
             if if is_newer { difference.newer } else { difference.older }.is_none() {
                 continue;
@@ -155,5 +182,5 @@ fn find_changed(
             }
         }
     }
-    Ok(pages + differences.stretches_looked_at())
+    Ok(pages)
 }

@@ -41,6 +41,10 @@ impl Shared {
         }
         let at = set.install_noting(false, |at| {
             self.conflicts.note(at, || Footprint::new(BTreeMap::new(), self.conflicts.commit_limit()));
+            if self.feed.is_watched() {
+                // No entry changed: those who watch need not look at any page.
+                self.feed.note(&self.store, Vec::new());
+            }
         });
         if self.journal.get().is_some() {
             self.after_journaled(at, Durability::None)?;

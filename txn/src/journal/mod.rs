@@ -26,8 +26,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::time::Duration;
 
-/// Files are filled with zeros ahead of the records in pieces of this size: writing into allocated blocks costs a sync of data alone.
-const PREPARE_BYTES: u64 = 128 << 10;
+/// Files are filled with zeros ahead of the records: writing into allocated blocks costs a sync of data alone. In pieces for some records,
+/// but not so long that whoever comes to write one notices.
+const PREPARED_RECORDS: u64 = 8;
+const PREPARE_LEAST: u64 = 128 << 10;
+const PREPARE_MOST: u64 = 1 << 20;
 /// What they are filled with: a part that stays in the processor's cache.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Records gather in memory up to this size when nobody waits for them.
@@ -187,7 +190,8 @@ impl Journal {
         let segment = state.segments.last_mut().expect("begun above");
         let end = segment.written + buffered + needed;
         while segment.prepared < end {
-            let until = (segment.prepared + PREPARE_BYTES).min(self.segment_bytes);
+            let piece = (PREPARED_RECORDS * needed).clamp(PREPARE_LEAST, PREPARE_MOST);
+            let until = (segment.prepared + piece).min(self.segment_bytes);
             segment.is_dirty = true;
             while segment.prepared < until {
                 let piece = &ZEROS[..ZEROS.len().min((until - segment.prepared) as usize)];

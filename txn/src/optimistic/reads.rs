@@ -82,6 +82,8 @@ struct Reads {
     /// What was read before memory was short.
     coarse: SpanSet,
     whole: bool,
+    /// Whether the tree was looked into at all, be it in a stretch that no key can lie in: it was there.
+    any: bool,
     /// The memory that keys, stretches and coarse stretches take.
     bytes: usize,
     budget: Arc<ReadBudget>,
@@ -102,6 +104,7 @@ impl Reads {
     }
 
     fn key(&mut self, key: &[u8]) {
+        self.any = true;
         if !self.whole && !self.keys.contains(key) && !self.coarse.contains(key) {
             self.keys.insert(key.to_vec());
             self.take_memory(KEY_BYTES + key.len());
@@ -109,7 +112,7 @@ impl Reads {
     }
 
     fn whole(&mut self) {
-        self.whole = true;
+        (self.whole, self.any) = (true, true);
         (self.keys, self.spans, self.coarse) = (BTreeSet::new(), Vec::new(), SpanSet::default());
         self.give_back(self.bytes);
     }
@@ -152,6 +155,7 @@ impl Reads {
 
     /// A walk goes on. One that was taken for ended may go anywhere.
     fn advance(&mut self, number: usize, change: impl FnOnce(&mut Scan)) {
+        self.any = true;
         match number.checked_sub(self.ended).and_then(|at| self.walks.get_mut(at)) {
             Some(scan) => change(scan),
             None => self.whole(),
@@ -198,11 +202,13 @@ pub(crate) struct ReadClaims {
     pub keys: BTreeSet<Vec<u8>>,
     pub spans: SpanSet,
     pub whole: bool,
+    /// Whether anything was read, be it in a stretch that no key can lie in.
+    pub any: bool,
 }
 
 impl ReadClaims {
     pub fn is_empty(&self) -> bool {
-        !self.whole && self.keys.is_empty() && self.spans.is_empty()
+        !self.any
     }
 }
 
@@ -216,7 +222,7 @@ impl ReadLog {
         ReadLog(budget.map(|budget| {
             let (keys, coarse) = (BTreeSet::new(), SpanSet::default());
             let (walks, spans) = (VecDeque::new(), Vec::new());
-            RefCell::new(Reads { keys, walks, ended: 0, spans, coarse, whole: false, bytes: 0, budget })
+            RefCell::new(Reads { keys, walks, ended: 0, spans, coarse, whole: false, any: false, bytes: 0, budget })
         }))
     }
 
@@ -248,7 +254,7 @@ impl ReadLog {
         let walks = std::mem::take(&mut reads.walks).into_iter();
         let spans = std::mem::take(&mut reads.spans).into_iter().chain(std::mem::take(&mut reads.coarse).into_spans());
         let spans = spans.chain(walks.flat_map(Scan::into_spans).flatten()).collect();
-        ReadClaims { keys: std::mem::take(&mut reads.keys), spans, whole: reads.whole }
+        ReadClaims { keys: std::mem::take(&mut reads.keys), spans, whole: reads.whole, any: reads.any }
     }
 }
 
@@ -327,6 +333,14 @@ mod tests {
             assert!(!claims.spans.iter().any(|span| span.contains(b"a")));
             assert_eq!(claims.is_empty(), !on);
         }
+    }
+
+    #[test]
+    fn who_looked_where_nothing_can_be_has_seen_the_tree() {
+        let (looked, did_not) = (log(usize::MAX), log(usize::MAX));
+        looked.scan(Bound::Included(b"k"), Bound::Included(b"")).end();
+        did_not.scan(Bound::Included(b"k"), Bound::Included(b""));
+        assert!(!looked.into_claims().is_empty() && did_not.into_claims().is_empty());
     }
 
     #[test]
