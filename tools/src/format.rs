@@ -40,6 +40,12 @@ pub(crate) fn seconds(number: f64) -> String {
     if number < 1.0 { format!("{:.1} ms", number * 1e3) } else { format!("{number:.1} s") }
 }
 
+/// A moment in milliseconds since 1970, for people: UTC, to the second.
+pub(crate) fn utc(ms: u64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.min(253_402_300_799_000));
+    pentimento::Retention::name_at(time).trim_start_matches("auto-").replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
 /// Bytes that are probably text, such as a path, with everything else escaped.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let clean = String::from_utf8_lossy(bytes);

@@ -4,6 +4,7 @@ mod common;
 
 use common::{SLOT, Stores, flip, json, pent, shown};
 use insta::assert_snapshot;
+use pentimento_tools::inspect::{Checkpoint, Named, StoreFile};
 use std::fs;
 use std::path::Path;
 
@@ -170,26 +171,109 @@ fn the_header_of_the_journal() {
     judge(&store, "header");
 }
 
-/// Bytes all over the file, one at a time: nothing panics, nothing hangs, and whatever a checksum covers is noticed.
+/// A store with named snapshots, and what only they need.
+fn named(stores: &Stores) -> (std::path::PathBuf, Named) {
+    let store = stores.named("app.pent");
+    let named = Checkpoint::read(&StoreFile::open(&store).unwrap()).unwrap().named;
+    assert!(named.is_whole && named.snapshots.len() == 4);
+    (store, named)
+}
+
+#[test]
+fn the_list_of_named_snapshots() {
+    let stores = Stores::new();
+    let (store, named) = named(&stores);
+    flip(&store, named.list.unwrap().start * SLOT + 50);
+    assert_snapshot!("named_list_history", shown(&store, &["history", "app.pent"]));
+    let uses = json(&store, &["map", "app.pent", "--json"])["uses"].clone();
+    assert!(uses.as_array().unwrap().iter().all(|usage| usage["use"] != "free"), "nobody knows what is free: {uses}");
+    judge(&store, "named_list");
+}
+
+#[test]
+fn a_table_page_of_a_named_snapshot() {
+    let stores = Stores::new();
+    let (store, named) = named(&stores);
+    let leaf = named.tables.iter().find(|table| table.slot.level == 0).unwrap();
+    flip(&store, leaf.slot.run.start * SLOT + 40);
+    assert_snapshot!("named_table_history", shown(&store, &["history", "app.pent"]));
+    judge(&store, "named_table");
+}
+
+#[test]
+fn a_version_that_only_a_named_snapshot_needs() {
+    let stores = Stores::new();
+    let (store, named) = named(&stores);
+    let version = named.versions.iter().find(|version| named.names_of(version).len() == 1).unwrap();
+    flip(&store, version.job.run.start * SLOT + 100);
+    judge(&store, "named_version");
+}
+
+/// The metas say that a table page is where a version of the newest checkpoint lies.
+#[test]
+fn a_slot_that_two_claim() {
+    let stores = Stores::new();
+    let (store, named) = named(&stores);
+    // A second list in the slots of a version that is current: the meta is forged with a checksum that fits.
+    let current = slot_of(&store, 0);
+    let mut bytes = fs::read(&store).unwrap();
+    let list = named.list.unwrap();
+    let (from, to) = ((list.start * SLOT) as usize, (current * SLOT) as usize);
+    bytes.copy_within(from..from + SLOT as usize, to);
+    for meta in [0, 4096] {
+        bytes[meta + 80..meta + 86].copy_from_slice(&current.to_le_bytes()[..6]);
+        let crc = crc32fast::hash(&bytes[meta..meta + 508]);
+        bytes[meta + 508..meta + 512].copy_from_slice(&crc.to_le_bytes());
+    }
+    fs::write(&store, bytes).unwrap();
+    let said = shown(&store, &["check", "app.pent"]);
+    assert!(
+        said.contains("the list of named snapshots and page 0 share slots")
+            || said.contains("page 0 and the list of named snapshots share slots"),
+        "{said}"
+    );
+    run_all(&store);
+}
+
 #[test]
 fn any_byte() {
     let stores = Stores::new();
-    let store = stores.closed("app.pent");
-    let whole = fs::read(&store).unwrap();
-    let file = pentimento_tools::inspect::StoreFile::open(&store).unwrap();
+    any_byte_of(&stores.closed("app.pent"), 211);
+}
+
+#[test]
+fn any_byte_with_named_snapshots() {
+    let stores = Stores::new();
+    any_byte_of(&stores.named("app.pent"), 311);
+}
+
+/// Bytes all over the file, one at a time: nothing panics, nothing hangs, and whatever a checksum covers is noticed.
+fn any_byte_of(store: &Path, step: usize) {
+    let whole = fs::read(store).unwrap();
+    let file = StoreFile::open(store).unwrap();
     let context = pentimento_tools::Context::new(true, false, pentimento_tools::Interrupt::default());
-    // What a checksum covers: metas, table pages, the used bytes of versions.
+    // What a checksum covers: metas, table pages, the used bytes of versions; and the same of named snapshots, and their list.
     let mut covered = vec![0..512, 4096..4608];
-    let checkpoint = pentimento_tools::inspect::Checkpoint::read(&file).unwrap();
+    let checkpoint = Checkpoint::read(&file).unwrap();
     covered.extend(checkpoint.table_pages.iter().map(|page| page.run.offset()..page.run.offset() + SLOT));
-    for page in json(&store, &["pages", "app.pent", "--json"])["pages"].as_array().unwrap() {
+    for page in json(store, &["pages", "app.pent", "--json"])["pages"].as_array().unwrap() {
         if let Some(slot) = page["slot"].as_u64() {
             covered.push(slot * SLOT..slot * SLOT + page["bytes"].as_u64().unwrap());
         }
     }
+    let named = &checkpoint.named;
+    covered.extend(named.tables.iter().map(|table| table.slot.run.offset()..table.slot.run.offset() + SLOT));
+    for version in &named.versions {
+        let at = version.job.run.offset() as usize;
+        let length = u32::from_le_bytes(whole[at + 16..at + 20].try_into().unwrap());
+        covered.push(at as u64..at as u64 + u64::from(length));
+    }
+    if let Some(list) = named.list {
+        covered.push(list.offset()..list.offset() + u64::from(checkpoint.meta().unwrap().names.unwrap().len));
+    }
     let (mut noticed, mut tried) = (0, 0);
-    for offset in (0..whole.len() as u64).step_by(211) {
-        flip(&store, offset);
+    for offset in (0..whole.len() as u64).step_by(step) {
+        flip(store, offset);
         tried += 1;
         let report = pentimento_tools::commands::check::run(&file, &context)
             .unwrap_or_else(|error| panic!("byte {offset}: {error}"));
@@ -197,9 +281,9 @@ fn any_byte() {
         assert_eq!(!report.problems.is_empty(), is_covered, "byte {offset}: {:?}", report.problems);
         noticed += usize::from(is_covered);
         let _ = pentimento_tools::commands::info::run(&file, &context);
-        flip(&store, offset);
+        flip(store, offset);
     }
-    assert!(fs::read(&store).unwrap() == whole);
+    assert!(fs::read(store).unwrap() == whole);
     eprintln!("{tried} bytes changed one by one: all {noticed} that a checksum covers were noticed, and no other");
     assert!(noticed > 300);
 }

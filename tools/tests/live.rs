@@ -14,6 +14,7 @@ use pentimento_tools::commands::{
 };
 use pentimento_tools::inspect::{StoreFile, with_session};
 use pentimento_tools::{Context, Interrupt};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -52,6 +53,7 @@ fn random(state: &mut u64) -> u64 {
 fn write(db: &Database, stop: &AtomicBool, commits: &AtomicU64) {
     let mut state = 0x9E37_79B9_7F4A_7C15;
     let mut snapshots: Vec<Snapshot> = Vec::new();
+    let mut names: VecDeque<String> = VecDeque::new();
     for round in 1.. {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -79,6 +81,14 @@ fn write(db: &Database, stop: &AtomicBool, commits: &AtomicU64) {
         }
         txn.commit().unwrap();
         commits.fetch_add(1, Ordering::Relaxed);
+        if round % 90 == 0 {
+            let name = format!("round {round}");
+            db.snapshot_named(&name).unwrap();
+            names.push_back(name);
+            if names.len() > 3 {
+                db.drop_snapshot(&names.pop_front().unwrap()).unwrap();
+            }
+        }
         if round % 64 == 0 {
             snapshots.push(db.snapshot().unwrap().labelled("a passing reader"));
         }
@@ -129,7 +139,8 @@ fn looks<'a>(file: &'a StoreFile, store: &'a Path, context: &'a Context) -> Vec<
         (
             "history",
             Box::new(move |run| {
-                history::run(file, (run % 2 == 0).then_some(PageId(2)), true).unwrap();
+                let report = history::run(file, (run % 2 == 0).then_some(PageId(2)), true).unwrap();
+                clean("history", &report.problems);
             }),
         ),
         (

@@ -52,6 +52,50 @@ fn a_closed_store() {
 }
 
 #[test]
+fn a_store_with_named_snapshots() {
+    let stores = Stores::new();
+    let store = stores.named("app.pent");
+    let show = |args: &[&str]| shown(&store, args);
+    assert_snapshot!("named_check", show(&["check", "app.pent"]));
+    assert_snapshot!("named_info", show(&["info", "app.pent"]));
+    assert_snapshot!("named_history", show(&["history", "app.pent", "--versions"]));
+    assert_snapshot!("named_map", show(&["map", "app.pent"]));
+    let file = pentimento_tools::inspect::StoreFile::open(&store).unwrap();
+    let named = pentimento_tools::inspect::Checkpoint::read(&file).unwrap().named;
+    // Each slot of what only the snapshots need is shown as that, and no version is shown as another than what lies there.
+    let map: serde_json::Value = serde_json::from_str(&show(&["map", "app.pent", "--json"])).unwrap();
+    let slots = |what: &str| {
+        map["uses"].as_array().unwrap().iter().find(|usage| usage["use"] == what).unwrap()["slots"].as_u64().unwrap()
+    };
+    let versions: u64 = named.versions.iter().map(|version| version.job.run.slots).sum();
+    assert!(versions > 0 && !named.tables.is_empty());
+    assert_eq!(slots("named"), versions + named.tables.len() as u64 + named.list.unwrap().slots);
+    // The engine counts the same.
+    let db = pentimento::Database::builder().read_only(true).open(&store).unwrap();
+    let costs = db.named_snapshots().unwrap();
+    for cost in &costs {
+        let of = named.snapshots.iter().find(|snapshot| snapshot.name == cost.name).unwrap();
+        let needed = |from: pentimento_storage::Timestamp, to: pentimento_storage::Timestamp| {
+            from <= of.timestamp && of.timestamp <= to
+        };
+        let versions = named.versions.iter().filter(|version| needed(version.job.birth, version.newest));
+        let tables = named.tables.iter().filter(|table| needed(table.slot.timestamp.unwrap(), table.newest));
+        let bytes: u64 =
+            versions.map(|version| version.job.run.bytes()).chain(tables.map(|table| table.slot.run.bytes())).sum();
+        assert_eq!(bytes, cost.bytes_alone + cost.bytes_shared, "{}", cost.name);
+    }
+    drop(db);
+    let version = named.versions.iter().find(|version| named.names_of(version).len() > 1).unwrap();
+    let slot = format!("slot:{}", version.job.run.start);
+    let said = show(&["page", "app.pent", &slot]);
+    assert!(said.contains("kept for the named snapshots \"before the sale\", \"nightly\""), "{said}");
+    let table = format!("slot:{}", named.tables[0].slot.run.start);
+    assert!(show(&["page", "app.pent", &table]).contains("kept for the named snapshots"));
+    let list = format!("slot:{}", named.list.unwrap().start);
+    assert!(show(&["page", "app.pent", &list]).contains("list of named snapshots"));
+}
+
+#[test]
 fn a_store_with_a_journal() {
     let stores = Stores::new();
     let store = stores.crashed("app.pent");

@@ -18,6 +18,8 @@ What is proved, of the newest checkpoint and the journal behind it:
   nodes     keys ascend, cells do not overlap, no byte is miscounted
   trees     levels and separators fit, each page is in exactly one tree,
             counts are right, large values have their lengths
+  named     the list of named snapshots, the page table of each, and every
+            version that only they need
   journal   records follow each other, and none that was durable is missing
 
 Everything is reported, not only the first. On a store that is in use the
@@ -59,6 +61,12 @@ pub struct Report {
     pub table_pages: u64,
     /// Slots of what was checked.
     pub slots_checked: u64,
+    /// Named snapshots.
+    pub named_snapshots: u64,
+    /// Versions that only named snapshots need.
+    pub named_versions: u64,
+    /// Pages of the table that only named snapshots need.
+    pub named_table_pages: u64,
     /// Trees.
     pub trees: u64,
     /// Entries in the trees.
@@ -95,7 +103,9 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
     let journal = Journal::read(file)?;
     let (survey, forest) = survey(file, false, context)?;
     let slots = SlotMap::of(&survey.checkpoint);
+    let named = &survey.checkpoint.named;
     let mut problems = problems(&survey, &forest);
+    problems.extend(named.check(file, &context.interrupt)?);
     problems.extend(slots.problems.iter().chain(&journal.problems).cloned());
     Ok(Report {
         store: file.name().to_owned(),
@@ -105,6 +115,9 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
         pages: survey.count(),
         table_pages: survey.checkpoint.table_pages.len() as u64,
         slots_checked: slots.count(|usage| usage != SlotUse::Unreferenced),
+        named_snapshots: named.snapshots.len() as u64,
+        named_versions: named.versions.len() as u64,
+        named_table_pages: named.tables.len() as u64,
         trees: forest.trees.len() as u64,
         entries: forest.trees.iter().map(|tree| tree.entries).sum(),
         records: journal.files.iter().map(|file| file.records.len() as u64).sum(),
@@ -123,6 +136,14 @@ fn text(report: &Report, look: Look) -> String {
     facts.row("pages", count(report.pages), "");
     facts.row("trees", count(report.trees), "the store's own included");
     facts.row("entries", count(report.entries), "");
+    if report.named_snapshots > 0 {
+        let alone = format!(
+            "{} versions and {} table pages that only they need",
+            count(report.named_versions),
+            count(report.named_table_pages)
+        );
+        facts.row("named snapshots", count(report.named_snapshots), &alone);
+    }
     let tail = if report.torn_tail { "and one at the end that is not whole, which was never acknowledged" } else { "" };
     facts.row("journal records", count(report.records), tail);
     let verdict = match report.problems.len() {

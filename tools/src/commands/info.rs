@@ -8,7 +8,7 @@ use crate::inspect::{
 use crate::output::{Look, Mood};
 use crate::{Context, Result};
 use comfy_table::Cell;
-use pentimento_storage::inspect::{Entry, Meta};
+use pentimento_storage::inspect::{Entry, Meta, NamedCheckpoint};
 use pentimento_storage::{PageId, SLOT_BYTES};
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ What it tells:
   slots     what the file is used for, in units of 2048 bytes; unreferenced
             slots are free, unless a program has the store open: then readers
             may still need what is in them
+  snapshots the named ones, each with its commit and the time it was made (UTC)
   trees     entries, levels, pages, and how full the leaves are
   journal   commits that are not in a checkpoint yet, and a torn tail
 
@@ -63,6 +64,8 @@ pub struct Report {
     pub slots: SlotsReport,
     /// Pages by kind.
     pub pages: PagesReport,
+    /// The named snapshots, oldest first.
+    pub snapshots: Vec<SnapshotLine>,
     /// The trees.
     pub trees: Vec<TreeLine>,
     /// The journal.
@@ -106,7 +109,9 @@ pub struct SlotsReport {
     pub table: u64,
     /// Of the versions that the checkpoint has.
     pub current: u64,
-    /// Of nothing that the checkpoint knows.
+    /// Of what only named snapshots need, and of their list.
+    pub named: u64,
+    /// Of nothing that the checkpoint, or a named snapshot, knows.
     pub unreferenced: u64,
 }
 
@@ -127,6 +132,17 @@ pub struct PagesReport {
     pub free_numbers: u64,
     /// Pages that cannot be read, or are nothing that the format knows.
     pub damaged: u64,
+}
+
+/// One named snapshot.
+#[derive(Clone, Debug, Serialize)]
+pub struct SnapshotLine {
+    /// Its name.
+    pub name: String,
+    /// The newest commit that it sees.
+    pub timestamp: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
 }
 
 /// One tree.
@@ -205,13 +221,24 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
             meta: slots.count(|usage| usage == SlotUse::Meta),
             table: slots.count(|usage| usage == SlotUse::Table),
             current: slots.count(|usage| matches!(usage, SlotUse::Current(_))),
+            named: slots.count(|usage| matches!(usage, SlotUse::Named(_) | SlotUse::NamedTable | SlotUse::NamedList)),
             unreferenced: slots.count(|usage| usage == SlotUse::Unreferenced),
         },
         pages: pages_report(&survey),
+        snapshots: snapshot_lines(&survey),
         trees: tree_lines(&forest, survey.checkpoint.page_size()),
         journal: journal_report(&journal),
         problems,
     })
+}
+
+fn snapshot_lines(survey: &Survey) -> Vec<SnapshotLine> {
+    let line = |named: &NamedCheckpoint| SnapshotLine {
+        name: named.name.clone(),
+        timestamp: named.timestamp.0,
+        created_ms: named.created_ms,
+    };
+    survey.checkpoint.named.snapshots.iter().map(line).collect()
 }
 
 const NAMES: [&str; 2] = ["A", "B"];
@@ -327,6 +354,9 @@ fn text(report: &Report, look: Look) -> String {
     used.row("metas", count(slots.meta), &share(slots.meta));
     used.row("page table", count(slots.table), &share(slots.table));
     used.row("current versions", count(slots.current), &share(slots.current));
+    if slots.named > 0 {
+        used.row("named snapshots", count(slots.named), &share(slots.named));
+    }
     used.row("unreferenced", count(slots.unreferenced), &share(slots.unreferenced));
 
     let pages = &report.pages;
@@ -346,15 +376,26 @@ fn text(report: &Report, look: Look) -> String {
     log.row("records", count(journal.records), if journal.torn { "and one at the end that is not whole" } else { "" });
     log.row("to be done again", count(journal.pending), &journal.summary);
 
-    let parts = [
-        facts.finish(),
-        metas.trim_fmt(),
-        used.finish(),
-        kinds.finish(),
-        trees_text(&report.trees, look),
-        log.finish(),
-    ];
+    let mut parts = vec![facts.finish(), metas.trim_fmt(), used.finish(), kinds.finish()];
+    parts.push(trees_text(&report.trees, look));
+    if !report.snapshots.is_empty() {
+        parts.push(snapshots_text(&report.snapshots, look));
+    }
+    parts.push(log.finish());
     parts.join("\n\n") + "\n" + &problem_lines(&report.problems, look)
+}
+
+fn snapshots_text(snapshots: &[SnapshotLine], look: Look) -> String {
+    let mut table = look.table();
+    table.set_header(look.headings(&["Snapshots", "commit", "made (UTC)"]));
+    for snapshot in snapshots {
+        table.add_row(vec![
+            Cell::new(crate::format::text(snapshot.name.as_bytes())),
+            look.figure(count(snapshot.timestamp), Mood::Plain),
+            look.figure(crate::format::utc(snapshot.created_ms), Mood::Plain),
+        ]);
+    }
+    table.trim_fmt()
 }
 
 pub(crate) fn trees_text(trees: &[TreeLine], look: Look) -> String {

@@ -97,7 +97,7 @@ pub fn run(file: &StoreFile, new: &Path, context: &Context) -> Result<Report> {
     let mut problems = problems(&survey, &forest);
     problems.extend(slots.problems.iter().chain(&journal.problems).cloned());
     let mut salvage = Salvage { file, survey: &survey, context, orphans: HashMap::new(), proved: true };
-    let mut saved = salvage.trees(&forest, &slots)?;
+    let mut saved = salvage.trees(&forest, &SlotMap::without_named(&survey.checkpoint))?;
     let db =
         Database::builder().durability(Durability::None).page_size(survey.checkpoint.page_size() as usize).open(new)?;
     let mut timestamp = survey.checkpoint.timestamp().0;

@@ -5,6 +5,7 @@
 
 use super::file::StoreFile;
 use super::head::Head;
+use super::named::{self, Named, Places, Younger};
 use super::problem::{Problem, Structure};
 use super::scan::Job;
 use crate::{Error, Result};
@@ -41,12 +42,14 @@ pub struct Checkpoint {
     pub table_pages: Vec<TableSlot>,
     /// The first slots of all versions with their pages, in the order of the file.
     in_file_order: Vec<(u64, PageId)>,
-    /// What is wrong with metas and table.
+    /// The named snapshots, and what only they need.
+    pub named: Named,
+    /// What is wrong with metas, table, and the tables of named snapshots.
     pub problems: Vec<Problem>,
 }
 
 /// A table page that could not be read.
-type Failure = (u32, u32, TableRef);
+pub(super) type Failure = (u32, u32, TableRef);
 
 impl Checkpoint {
     /// Reads the newest checkpoint of a file.
@@ -66,7 +69,7 @@ impl Checkpoint {
         let mut before: Vec<Failure> = Vec::new();
         for _ in 0..TRIES {
             let mut checkpoint = Checkpoint::of_head(head(file)?);
-            let failures = checkpoint.load(file)?;
+            let failures = checkpoint.load(file);
             if failures.is_empty() {
                 return Ok(checkpoint);
             }
@@ -92,7 +95,14 @@ impl Checkpoint {
         if let Some(refusal) = &head.refusal {
             problems.push(Problem::new(Structure::Meta, format!("the store would not open: {refusal}")));
         }
-        Checkpoint { head, entries: Vec::new(), table_pages: Vec::new(), in_file_order: Vec::new(), problems }
+        Checkpoint {
+            head,
+            entries: Vec::new(),
+            table_pages: Vec::new(),
+            in_file_order: Vec::new(),
+            named: Named::default(),
+            problems,
+        }
     }
 
     /// The meta, if there is one.
@@ -142,15 +152,25 @@ impl Checkpoint {
         self.in_file_order = starts;
     }
 
-    fn load(&mut self, file: &StoreFile) -> Result<Vec<Failure>> {
-        let Some(meta) = self.head.chosen.clone() else { return Ok(Vec::new()) };
+    fn load(&mut self, file: &StoreFile) -> Vec<Failure> {
+        let mut places = Places::new();
+        let mut failures = self.load_own(file, &mut places);
+        let found = named::read(file, self, places);
+        self.named = found.named;
+        self.problems.extend(found.problems);
+        failures.extend(found.failures);
+        failures
+    }
+
+    fn load_own(&mut self, file: &StoreFile, places: &mut Places) -> Vec<Failure> {
+        let Some(meta) = self.head.chosen.clone() else { return Vec::new() };
         let sizes = table_level_sizes(meta.pages);
         let store_slots = self.head.file_bytes / SLOT_BYTES as u64;
         // A count from disk is not believed before memory is reserved for it: each table page takes a slot.
         if sizes.len() != meta.levels as usize || sizes.first().is_some_and(|&size| size as u64 > store_slots) {
             let what = format!("it counts {} pages in {} levels, which does not fit the file", meta.pages, meta.levels);
             self.problems.push(Problem::new(Structure::Meta, what).slot(meta.slot as u64 * 2));
-            return Ok(vec![(meta.levels, 0, meta.root)]);
+            return vec![(meta.levels, 0, meta.root)];
         }
         let mut failures = Vec::new();
         let mut references = if sizes.is_empty() { Vec::new() } else { vec![Some(meta.root)] };
@@ -171,6 +191,9 @@ impl Checkpoint {
                         (None, None)
                     }
                 };
+                if let Some(TableRef { run, crc, .. }) = reference.filter(|_| meta.names.is_some()) {
+                    places.insert((level, index), Younger { run, crc, timestamp });
+                }
                 self.table_pages.extend(reference.map(|reference| TableSlot {
                     run: reference.run,
                     level,
@@ -200,7 +223,7 @@ impl Checkpoint {
             references = below;
         }
         self.put_in_file_order();
-        Ok(failures)
+        failures
     }
 
     fn take(&mut self, id: PageId, entry: Option<Entry>, meta: &Meta, file: &StoreFile) {
@@ -232,7 +255,7 @@ impl Checkpoint {
     }
 }
 
-fn read_table_page(
+pub(super) fn read_table_page(
     file: &StoreFile,
     reference: &TableRef,
     level: u32,

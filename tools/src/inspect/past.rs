@@ -1,15 +1,14 @@
 //! What lies in the slots that the newest checkpoint does not refer to: versions that somebody still needs, versions for the next checkpoint, and
 //! what nobody has written over yet.
 //!
-//! A version is kept exactly while a pin `p` with `birth <= p < end` exists. Births stand in the versions' headers; the end of one is the birth of the
+//! What only named snapshots need is told by their page tables. Any other version is kept exactly while a pin `p` with `birth <= p < end` exists. Births stand in the versions' headers; the end of one is the birth of the
 //! next that is known; the pins are published by the process that has the store open. So this is right as far as all versions of a page
 //! are in the file: one that lives in memory alone makes the one before it look needed for longer than it is.
 
 use super::checkpoint::Checkpoint;
 use super::file::StoreFile;
 use super::live::LiveReport;
-use super::names::read_names;
-use super::slots::{Remain, SlotMap};
+use super::slots::{Remain, SlotMap, SlotUse};
 use crate::Result;
 use pentimento_storage::inspect::{Entry, version_header};
 use pentimento_storage::{PageId, Timestamp};
@@ -23,13 +22,15 @@ const TRIES: u32 = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PastState {
+    /// Named snapshots need it, whoever else does.
+    Named,
     /// A pin needs it.
     Retained,
     /// It is younger than the newest checkpoint: the next one will have it, or a transaction put it there.
     Newer,
     /// Nobody needs it; nobody has written over it yet.
     Free,
-    /// The store is in use, or was interrupted, and nothing is known of its readers.
+    /// The store is in use, or was interrupted, and nothing is known of its readers; or what its named snapshots need is not known, being damaged.
     Unknown,
 }
 
@@ -87,10 +88,18 @@ impl Past {
         let pages = (checkpoint.entries.len() as u64 * 2 + 4096).min(u64::from(u32::MAX)) as u32;
         let newest = live.as_ref().map_or(checkpoint.timestamp().0, |live| live.figure("installed")) + 1_000_000;
         let remains = slots.remains(file, pages, Timestamp(newest))?;
-        let named: Vec<Timestamp> =
-            read_names(file, &checkpoint).unwrap_or_default().iter().map(|named| named.timestamp).collect();
-        let versions = judge(remains, &checkpoint, live.as_ref(), &named);
+        let mut versions = kept_by_name(file, &slots, &checkpoint, live.as_ref());
+        let named = versions.len();
+        versions.extend(remains.into_iter().map(PastVersion::unknown));
+        judge(&mut versions, named, &checkpoint, live.as_ref());
+        versions.sort_by_key(|version| version.remain.run.start);
         Ok(Past { checkpoint, slots, versions, live })
+    }
+
+    /// Whether it is known who needs what: then whatever nobody is known to need is free.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.checkpoint.named.is_whole && (self.checkpoint.head.is_closed() || self.live.is_some())
     }
 
     /// Slots of versions in a state.
@@ -100,15 +109,56 @@ impl Past {
     }
 }
 
-fn judge(
-    remains: Vec<Remain>,
+impl PastVersion {
+    fn unknown(remain: Remain) -> PastVersion {
+        PastVersion { remain, end: None, state: PastState::Unknown, charged_to: None }
+    }
+}
+
+/// The pins that the process publishes, oldest first.
+fn live_pins(live: Option<&LiveReport>) -> Vec<Timestamp> {
+    let mut pins: Vec<Timestamp> = live.iter().flat_map(|live| &live.pins).map(|pin| Timestamp(pin.at)).collect();
+    pins.sort_unstable();
+    pins
+}
+
+/// The versions that only named snapshots have, as their tables tell.
+fn kept_by_name(
+    file: &StoreFile,
+    slots: &SlotMap,
     checkpoint: &Checkpoint,
     live: Option<&LiveReport>,
-    named: &[Timestamp],
 ) -> Vec<PastVersion> {
+    let pins = live_pins(live);
+    let own = slots.stretches.iter().filter(|stretch| matches!(stretch.usage, SlotUse::Named(_)));
+    let of = |stretch: &super::Stretch| {
+        let version = checkpoint.named.version_at(stretch.run.start)?;
+        let job = version.job;
+        // Only the owner and the length are taken from the header; of one that cannot be read nothing is.
+        let mut header = [0; pentimento_storage::HEADER_BYTES];
+        let read = file.read(job.run.offset(), &mut header).ok();
+        let header = read.and_then(|_| version_header(&header)).filter(|header| header.page == job.page);
+        let remain = Remain {
+            run: stretch.run,
+            page: job.page,
+            owner: header.map_or(PageId::NONE, |header| header.owner),
+            birth: job.birth,
+            length: header.map_or(0, |header| header.length),
+        };
+        // A reader may be younger than the youngest named snapshot that needs it.
+        let reader = pins.iter().rev().find(|pin| version.end.is_some_and(|end| **pin < end)).copied();
+        let charged_to = Some(version.newest).max(reader);
+        Some(PastVersion { remain, end: version.end, state: PastState::Named, charged_to })
+    };
+    own.filter_map(of).collect()
+}
+
+/// Judges what was found by its header alone: all but the first `named`.
+fn judge(versions: &mut [PastVersion], named: usize, checkpoint: &Checkpoint, live: Option<&LiveReport>) {
     let mut births: HashMap<PageId, Vec<Timestamp>> = HashMap::new();
-    for remain in &remains {
-        births.entry(remain.page).or_default().push(remain.birth);
+    for version in versions.iter() {
+        let births = births.entry(version.remain.page).or_default();
+        births.extend([version.remain.birth].into_iter().chain(version.end));
     }
     for (page, births) in &mut births {
         match checkpoint.entry(*page) {
@@ -119,13 +169,17 @@ fn judge(
         births.sort_unstable();
         births.dedup();
     }
-    // Named snapshots are pins whoever has the store open; of a closed store they are all that there are.
-    let mut known_pins = named.to_vec();
-    known_pins.extend(live.iter().flat_map(|live| &live.pins).map(|pin| Timestamp(pin.at)));
-    known_pins.push(checkpoint.timestamp());
-    known_pins.sort_unstable();
-    let pins = (live.is_some() || !named.is_empty()).then_some(known_pins);
-    let of = |remain: Remain| {
+    let pins: Option<Vec<Timestamp>> = live.map(|live| {
+        let mut pins = live_pins(Some(live));
+        pins.push(checkpoint.timestamp());
+        pins.sort_unstable();
+        // What named snapshots need is known from their tables, so what is judged here is none of it.
+        let is_named = |pin: Timestamp| checkpoint.named.snapshots.iter().any(|named| named.timestamp == pin);
+        pins.retain(|pin| !checkpoint.named.is_whole || !is_named(*pin));
+        pins
+    });
+    for version in &mut versions[named..] {
+        let remain = version.remain;
         let known = births.get(&remain.page).map(Vec::as_slice).unwrap_or_default();
         let end = known.get(known.partition_point(|birth| *birth <= remain.birth)).copied();
         let charged_to = pins.as_ref().and_then(|pins| {
@@ -136,14 +190,15 @@ fn judge(
             PastState::Newer
         } else if charged_to.is_some() {
             PastState::Retained
-        } else if checkpoint.head.is_closed() || live.is_some() {
+        } else if checkpoint.named.is_whole && (checkpoint.head.is_closed() || pins.is_some()) {
             PastState::Free
         } else {
             PastState::Unknown
         };
-        PastVersion { remain, end, state, charged_to: charged_to.filter(|_| state == PastState::Retained) }
-    };
-    remains.into_iter().map(of).collect()
+        version.end = end;
+        version.state = state;
+        version.charged_to = charged_to.filter(|_| state == PastState::Retained);
+    }
 }
 
 impl Remain {

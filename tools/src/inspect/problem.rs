@@ -21,6 +21,8 @@ pub enum Structure {
     Catalog,
     /// The journal.
     Journal,
+    /// The list of named snapshots, or the page table of one.
+    Named,
 }
 
 impl fmt::Display for Structure {
@@ -33,6 +35,7 @@ impl fmt::Display for Structure {
             Structure::Tree => "tree",
             Structure::Catalog => "catalog",
             Structure::Journal => "journal",
+            Structure::Named => "named snapshots",
         })
     }
 }
@@ -54,13 +57,16 @@ pub struct Problem {
     /// The file, if it is another than the store's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The named snapshots that need it, if only such do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
     /// What is wrong.
     pub what: String,
 }
 
 impl Problem {
     pub(crate) fn new(structure: Structure, what: impl Into<String>) -> Problem {
-        Problem { structure, tree: None, page: None, slot: None, file: None, what: what.into() }
+        Problem { structure, tree: None, page: None, slot: None, file: None, snapshots: Vec::new(), what: what.into() }
     }
 
     pub(crate) fn page(mut self, page: u32) -> Problem {
@@ -70,6 +76,11 @@ impl Problem {
 
     pub(crate) fn slot(mut self, slot: u64) -> Problem {
         self.slot = Some(slot);
+        self
+    }
+
+    pub(crate) fn snapshots(mut self, names: Vec<String>) -> Problem {
+        self.snapshots = names;
         self
     }
 
@@ -94,6 +105,19 @@ impl fmt::Display for Problem {
         if let Some(file) = &self.file {
             write!(f, ", {file}")?;
         }
+        if !self.snapshots.is_empty() {
+            write!(f, ", needed by {}", quote(&self.snapshots))?;
+        }
         write!(f, ": {}", self.what)
+    }
+}
+
+/// Names in quotes; of many the first few.
+pub(crate) fn quote(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }

@@ -1,6 +1,7 @@
 //! The file as slots: what each is used for.
 //!
-//! Promises: every slot of the file is in exactly one stretch; two users of one slot are a problem. What no checkpoint refers to is *unreferenced*: free, or kept
+//! Promises: every slot of the file is in exactly one stretch; two users of one slot are a problem. What no checkpoint refers to, neither the newest nor a named
+//! snapshot, is *unreferenced*: free, or kept
 //! in memory's books for somebody who still reads it, or being written for the next checkpoint. What lies there is told by the headers found
 //! in it, which no checksum covers.
 
@@ -26,7 +27,13 @@ pub enum SlotUse {
     Table,
     /// The version of a page that the newest checkpoint has.
     Current(u32),
-    /// Nothing that the newest checkpoint knows of.
+    /// A version of a page that only named snapshots have.
+    Named(u32),
+    /// A page of the page table that only named snapshots have.
+    NamedTable,
+    /// The list of named snapshots.
+    NamedList,
+    /// Nothing that the newest checkpoint or a named snapshot knows of.
     Unreferenced,
 }
 
@@ -64,12 +71,33 @@ pub struct SlotMap {
 }
 
 impl SlotMap {
-    /// The slots of a file, as its newest checkpoint uses them.
+    /// The slots of a file, as its newest checkpoint and its named snapshots use them.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint) -> SlotMap {
+        let named = &checkpoint.named;
+        let mut claims = SlotMap::claims(checkpoint);
+        claims.extend(named.list.map(|run| Stretch { run, usage: SlotUse::NamedList }));
+        claims.extend(named.tables.iter().map(|table| Stretch { run: table.slot.run, usage: SlotUse::NamedTable }));
+        let versions = named.versions.iter().map(|version| version.job);
+        claims.extend(versions.map(|job| Stretch { run: job.run, usage: SlotUse::Named(job.page.0) }));
+        SlotMap::from_claims(checkpoint, claims)
+    }
+
+    /// The same, but what only named snapshots have counts as unreferenced: for whoever looks for versions wherever they may be.
+    #[must_use]
+    pub fn without_named(checkpoint: &Checkpoint) -> SlotMap {
+        SlotMap::from_claims(checkpoint, SlotMap::claims(checkpoint))
+    }
+
+    /// What the newest checkpoint uses.
+    fn claims(checkpoint: &Checkpoint) -> Vec<Stretch> {
         let mut claims = vec![Stretch { run: Run { start: 0, slots: META_SLOTS }, usage: SlotUse::Meta }];
         claims.extend(checkpoint.table_pages.iter().map(|page| Stretch { run: page.run, usage: SlotUse::Table }));
         claims.extend(checkpoint.jobs().map(|job| Stretch { run: job.run, usage: SlotUse::Current(job.page.0) }));
+        claims
+    }
+
+    fn from_claims(checkpoint: &Checkpoint, mut claims: Vec<Stretch>) -> SlotMap {
         // The versions are in order already, and this kind of sort makes use of that.
         claims.sort_by_key(|claim| claim.run);
         let file_slots = checkpoint.head.file_bytes / SLOT_BYTES as u64;
@@ -189,6 +217,9 @@ fn describe(usage: SlotUse) -> String {
         SlotUse::Meta => "the meta slots".to_owned(),
         SlotUse::Table => "a table page".to_owned(),
         SlotUse::Current(page) => format!("page {page}"),
+        SlotUse::Named(page) => format!("an older version of page {page}, which a named snapshot needs,"),
+        SlotUse::NamedTable => "a table page of a named snapshot".to_owned(),
+        SlotUse::NamedList => "the list of named snapshots".to_owned(),
         SlotUse::Unreferenced => "free space".to_owned(),
     }
 }

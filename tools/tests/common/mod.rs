@@ -32,6 +32,33 @@ impl Stores {
         path
     }
 
+    /// The same with named snapshots: two of one commit, one of a later commit, and one of the newest. A tree was dropped since; closed.
+    pub fn named(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let db = fill(&path);
+        db.snapshot_named("before the sale").unwrap();
+        db.snapshot_named("nightly").unwrap();
+        let change = |keys: std::ops::Range<u32>, what: &str| {
+            let mut txn = db.begin_write().unwrap();
+            let mut orders = txn.tree("orders").unwrap();
+            keys.for_each(|number| orders.insert(key(number), format!("{} {what}", value(number))).unwrap());
+            txn.commit().unwrap();
+        };
+        change(500..540, "in the sale");
+        db.snapshot_named("the sale").unwrap();
+        change(520..560, "after the sale");
+        let mut txn = db.begin_write().unwrap();
+        txn.drop_tree("notes").unwrap();
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+        change(0..1, "at the end");
+        db.snapshot_named("now").unwrap();
+        db.close().unwrap();
+        settle_ids(&path);
+        settle_times(&path);
+        path
+    }
+
     /// The same, but as a crash leaves it: three commits are in the journal alone.
     pub fn crashed(&self, name: &str) -> PathBuf {
         let path = self.path(name);
@@ -121,6 +148,28 @@ pub fn settle_ids(path: &Path) {
             patch(&journal, 0, 16);
         }
     }
+}
+
+/// Gives the named snapshots of a closed store times that are the same each time.
+fn settle_times(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let start = u64::from_le_bytes(bytes[80..88].try_into().unwrap()) & ((1 << 48) - 1);
+    let (list, len) = ((start * SLOT) as usize, word(&bytes, 92) as usize);
+    assert_eq!(&bytes[list..list + 4], b"PNAM");
+    let mut at = list + 16;
+    for number in 0..u64::from(word(&bytes, list + 4)) {
+        let time = 1_700_000_000_000 + number * 3_600_000;
+        bytes[at + 8..at + 16].copy_from_slice(&time.to_le_bytes());
+        at += 40 + usize::from(bytes[at + 36]);
+    }
+    let crc = crc32fast::hash(&bytes[list..list + len]);
+    for meta in [0, 4096] {
+        bytes[meta + 88..meta + 92].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[meta..meta + 508]);
+        bytes[meta + 508..meta + 512].copy_from_slice(&crc.to_le_bytes());
+    }
+    fs::write(path, bytes).unwrap();
 }
 
 /// Changes one byte of a file.

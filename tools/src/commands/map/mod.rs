@@ -22,14 +22,15 @@ Uses of a slot:
   meta      the two metas
   table     the page table
   current   a version that the newest checkpoint has
+  named     what only named snapshots need: versions, table pages, their list
   retained  an older version that a reader, or the checkpoint, still needs
   newer     a version for the next checkpoint
   free      nothing that anybody needs
   unknown   nothing that the checkpoint has; the store is in use or was interrupted,
-            and nobody tells what its readers need
+            and nobody tells what its readers need, or its named snapshots are damaged
 
 Where there are no colours a cell is a letter: M meta, T table, # current,
-r retained, n newer, . free, ? unknown; by tree: a letter for each tree; by age
+@ named, r retained, n newer, . free, ? unknown; by tree: a letter for each tree; by age
 and by fill: a digit, 9 being the youngest or the fullest.
 
 The page that --html makes needs no other file and no network: zoom with the

@@ -15,6 +15,8 @@ pub enum Class {
     Table,
     /// A version that the newest checkpoint has.
     Current,
+    /// What only named snapshots need, and their list.
+    Named,
     /// An older version that a pin needs.
     Retained,
     /// A version for the next checkpoint.
@@ -27,8 +29,16 @@ pub enum Class {
 
 impl Class {
     /// All uses, in the order of legends.
-    pub const ALL: [Class; 7] =
-        [Class::Meta, Class::Table, Class::Current, Class::Retained, Class::Newer, Class::Free, Class::Unknown];
+    pub const ALL: [Class; 8] = [
+        Class::Meta,
+        Class::Table,
+        Class::Current,
+        Class::Named,
+        Class::Retained,
+        Class::Newer,
+        Class::Free,
+        Class::Unknown,
+    ];
 
     /// One word for it.
     #[must_use]
@@ -37,6 +47,7 @@ impl Class {
             Class::Meta => "meta",
             Class::Table => "table",
             Class::Current => "current",
+            Class::Named => "named",
             Class::Retained => "retained",
             Class::Newer => "newer",
             Class::Free => "free",
@@ -50,6 +61,7 @@ impl Class {
             Class::Meta => 'M',
             Class::Table => 'T',
             Class::Current => '#',
+            Class::Named => '@',
             Class::Retained => 'r',
             Class::Newer => 'n',
             Class::Free => '.',
@@ -63,6 +75,7 @@ impl Class {
             Class::Meta => [0xCC, 0x79, 0xA7],
             Class::Table => [0x56, 0xB4, 0xE9],
             Class::Current => [0x00, 0x72, 0xB2],
+            Class::Named => [0xD5, 0x5E, 0x00],
             Class::Retained => [0xE6, 0x9F, 0x00],
             Class::Newer => [0x00, 0x9E, 0x73],
             Class::Free => [0xE4, 0xE4, 0xE0],
@@ -158,7 +171,8 @@ impl Picture {
                     });
                     continue;
                 }
-                SlotUse::Unreferenced if past.checkpoint.head.is_closed() || past.live.is_some() => Class::Free,
+                SlotUse::Named(_) | SlotUse::NamedTable | SlotUse::NamedList => Class::Named,
+                SlotUse::Unreferenced if past.is_known() => Class::Free,
                 SlotUse::Unreferenced => Class::Unknown,
             };
             let mut at = start;
@@ -168,6 +182,7 @@ impl Picture {
                     picture.parts.push(part(at, run.start, usage));
                 }
                 let usage = match version.state {
+                    PastState::Named => Class::Named,
                     PastState::Retained => Class::Retained,
                     PastState::Newer => Class::Newer,
                     PastState::Free => Class::Free,
@@ -198,7 +213,7 @@ impl Picture {
         Class::ALL.into_iter().map(|class| (class, of(class))).filter(|(_, slots)| *slots > 0).collect()
     }
 
-    /// The oldest birth of a current or retained version, and the youngest.
+    /// The oldest birth of a version that somebody needs, and the youngest.
     #[must_use]
     pub fn births(&self) -> (u64, u64) {
         let births = || self.parts.iter().filter(|part| part.is_version()).filter_map(|part| part.birth);
@@ -250,7 +265,12 @@ impl Part {
     /// Whether a version is there that somebody needs.
     #[must_use]
     pub fn is_version(&self) -> bool {
-        matches!(self.usage, Class::Current | Class::Retained | Class::Newer)
+        match self.usage {
+            Class::Current | Class::Retained | Class::Newer => true,
+            // Tables and the list are no versions.
+            Class::Named => self.page.is_some(),
+            _ => false,
+        }
     }
 }
 

@@ -78,6 +78,7 @@ fn legend(picture: &Picture, by: By, (oldest, youngest): (u64, u64)) -> Vec<([u8
         Class::Meta => "meta: which checkpoint is the newest",
         Class::Table => "table: where each page is",
         Class::Current => "current: the newest checkpoint's pages",
+        Class::Named => "named: what only named snapshots need",
         Class::Retained => "retained: older versions that a reader still needs",
         Class::Newer => "newer: for the next checkpoint",
         Class::Free => "free",

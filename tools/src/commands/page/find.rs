@@ -3,8 +3,8 @@
 use super::dump::dump;
 use super::{Report, Source, Target};
 use crate::inspect::{
-    Checkpoint, Decoded, Job, Problem, Remain, SlotMap, SlotUse, StoreFile, Structure, View, ViewError, decode_meta,
-    decode_table, decode_version, read_version, with_session,
+    Checkpoint, Decoded, Job, NamedVersion, Problem, Remain, SlotMap, SlotUse, StoreFile, Structure, View, ViewError,
+    decode_meta, decode_table, decode_version, read_version, with_session,
 };
 use crate::{Context, Error, Result};
 use pentimento_btree::Tree;
@@ -23,6 +23,8 @@ pub(super) struct Shown {
     entry: Option<Entry>,
     bytes: Vec<u8>,
     table: Option<(u32, u32)>,
+    /// The named snapshots that need it, if only such do.
+    snapshots: Vec<String>,
     /// What could not be read, and why.
     pub(super) failure: Option<(Job, String)>,
 }
@@ -57,6 +59,7 @@ impl Shown {
             entry,
             bytes: Vec::new(),
             table: None,
+            snapshots: Vec::new(),
             failure: None,
         };
         match checkpoint.job(page) {
@@ -74,11 +77,34 @@ impl Shown {
         Ok(())
     }
 
+    /// A version that only named snapshots have.
+    fn named(file: &StoreFile, checkpoint: &Checkpoint, version: &NamedVersion) -> Result<Shown> {
+        let NamedVersion { job, .. } = *version;
+        let mut shown = Shown {
+            page: Some(job.page),
+            source: Source::Named,
+            run: None,
+            entry: None,
+            bytes: Vec::new(),
+            table: None,
+            snapshots: checkpoint.named.names_of(version),
+            failure: None,
+        };
+        shown.take(file, job)?;
+        Ok(shown)
+    }
+
     /// A version that the checkpoint does not have any more.
     fn older(file: &StoreFile, checkpoint: &Checkpoint, page: PageId, at: Timestamp) -> Result<Shown> {
+        let kept =
+            checkpoint.named.versions.iter().filter(|version| version.job.page == page && version.job.birth <= at);
+        let kept = kept.max_by_key(|version| version.job.birth);
         let remains = remains(file, checkpoint)?;
         let found =
             remains.iter().filter(|remain| remain.page == page && remain.birth <= at).max_by_key(|remain| remain.birth);
+        if let Some(kept) = kept.filter(|kept| found.is_none_or(|found| found.birth <= kept.job.birth)) {
+            return Shown::named(file, checkpoint, kept);
+        }
         let Some(found) = found else {
             let what = format!(
                 "the file has no version of page {page} from commit {at} or before; a checkpoint keeps the newest alone"
@@ -92,6 +118,7 @@ impl Shown {
             entry: None,
             bytes: read_run(file, found.run)?,
             table: None,
+            snapshots: Vec::new(),
             failure: None,
         })
     }
@@ -110,6 +137,7 @@ impl Shown {
             entry: None,
             bytes: Vec::new(),
             table: None,
+            snapshots: Vec::new(),
             failure: None,
         };
         match stretch.usage {
@@ -118,6 +146,23 @@ impl Shown {
                 shown.source = Source::Table;
                 let found = checkpoint.table_pages.iter().find(|page| page.run.start == slot);
                 shown.table = found.map(|page| (page.level, page.index));
+            }
+            SlotUse::NamedTable => {
+                let found = checkpoint.named.tables.iter().find(|table| table.slot.run.start == slot);
+                shown.source = Source::Named;
+                shown.table = found.map(|table| (table.slot.level, table.slot.index));
+                let names = found
+                    .map(|table| checkpoint.named.names(table.slot.timestamp.unwrap_or(table.newest), table.newest));
+                shown.snapshots = names.unwrap_or_default();
+            }
+            SlotUse::NamedList => {
+                shown.source = Source::NamedList;
+                shown.run = checkpoint.named.list;
+            }
+            SlotUse::Named(_) => {
+                if let Some(version) = checkpoint.named.version_at(stretch.run.start) {
+                    return Shown::named(file, checkpoint, version);
+                }
             }
             SlotUse::Current(page) => return Shown::page(file, checkpoint, PageId(page), None),
             SlotUse::Unreferenced => {
@@ -142,7 +187,8 @@ impl Shown {
     ) -> Result<Report> {
         let decoded = match (self.source, self.table, self.run) {
             (Source::Meta, _, Some(run)) => decode_meta_slot(&self.bytes, run.start, checkpoint),
-            (Source::Table, Some((level, index)), _) => decode_table(&self.bytes, level, index),
+            (Source::NamedList, _, _) => Decoded { kind: "list of named snapshots".to_owned(), ..Decoded::default() },
+            (Source::Table | Source::Named, Some((level, index)), _) => decode_table(&self.bytes, level, index),
             (_, _, None) => Decoded { kind: register_kind(self.entry).to_owned(), ..Decoded::default() },
             (Source::Unreferenced, _, _) if self.page.is_none() => {
                 let kind = if self.bytes.iter().all(|byte| *byte == 0) { "zeros" } else { "nothing that is known" };
@@ -168,6 +214,7 @@ impl Shown {
             page: self.page.map(|page| page.0),
             tree: owner.and_then(|header| tree_name(file, header.owner, header.page)),
             source: self.source,
+            snapshots: self.snapshots,
             slot: self.run.map(|run| run.start),
             slots: self.run.map_or(0, |run| run.slots),
             entry: self.entry.map(entry_text),

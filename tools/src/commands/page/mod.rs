@@ -76,10 +76,14 @@ impl FromStr for Target {
 pub enum Source {
     /// The newest checkpoint: the page table has its checksum.
     Checkpoint,
-    /// Slots that the newest checkpoint does not refer to: no checksum proves it.
+    /// What only named snapshots need: their page tables have its checksum.
+    Named,
+    /// Slots that neither the newest checkpoint nor a named snapshot refers to: no checksum proves it.
     Unreferenced,
     /// The page table itself.
     Table,
+    /// The list of named snapshots.
+    NamedList,
     /// A meta slot.
     Meta,
 }
@@ -95,6 +99,9 @@ pub struct Report {
     pub tree: Option<String>,
     /// Where it comes from.
     pub source: Source,
+    /// The named snapshots that need it, if only such do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
     /// Its first slot; nothing for a register.
     pub slot: Option<u64>,
     /// How many slots.

@@ -5,6 +5,7 @@ use super::{Report, Source};
 use crate::commands::problem_lines;
 use crate::format::count;
 use crate::inspect::EntryLine;
+use crate::inspect::quote;
 use crate::output::{Look, Mood};
 use comfy_table::Cell;
 
@@ -26,8 +27,9 @@ pub(super) fn text(report: &Report, look: Look) -> String {
         (Source::Checkpoint | Source::Table, Some(entry)) => {
             format!("page table (as of commit {}): {entry}\n", report.checkpoint)
         }
+        (Source::Named, _) => format!("kept for the named snapshots {}\n", quote(&report.snapshots)),
         (Source::Unreferenced, _) => {
-            "the newest checkpoint does not refer to it: free, or kept for a reader; no checksum proves it\n".to_owned()
+            "no checkpoint refers to it: free, or kept for a reader; no checksum proves it\n".to_owned()
         }
         _ => String::new(),
     };
