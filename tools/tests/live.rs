@@ -236,7 +236,10 @@ fn looks<'a>(file: &'a StoreFile, store: &'a Path, context: &'a Context) -> Vec<
             "diff",
             Box::new(move |_| {
                 let summary = diff::diff(file, file, Some("main"), context, &mut |_| Ok(())).unwrap();
-                assert_eq!((summary.removed, summary.added, summary.equal.unwrap_or(0) + summary.changed), (0, 0, KEYS + 2));
+                assert_eq!(
+                    (summary.removed, summary.added, summary.equal.unwrap_or(0) + summary.changed),
+                    (0, 0, KEYS + 2)
+                );
             }),
         ),
     ]
