@@ -52,14 +52,14 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e3
 }
 
-/// Commits for half a second, and tells how many a second.
-fn commits(db: &Database, entries: u64) -> f64 {
+/// Commits for half a second, and tells how many a second. `turn` makes the values others than those of the turn before.
+fn commits(db: &Database, entries: u64, turn: u8) -> f64 {
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < Duration::from_millis(500) {
         let mut txn = db.begin_write().expect("the turn");
         txn.set_durability(Durability::None).expect("a durability");
         let key = u64::wrapping_mul(count, 0x9E37_79B9_7F4A_7C15) % entries;
-        txn.tree("entries").expect("the tree").insert(key.to_be_bytes(), [count as u8; 90]).expect("an insert");
+        txn.tree("entries").expect("the tree").insert(key.to_be_bytes(), [count as u8 ^ turn; 90]).expect("an insert");
         txn.commit().expect("a commit");
         count += 1;
     }
@@ -69,10 +69,10 @@ fn commits(db: &Database, entries: u64) -> f64 {
 fn watching(db: &Database, entries: u64) {
     let mut rates = [Vec::new(), Vec::new(), Vec::new()];
     let (mut delivered, mut batches, mut exact) = (0, 0, 0);
-    for _ in 0..5 {
-        rates[0].push(commits(db, entries));
+    for turn in (1..).step_by(3).take(5) {
+        rates[0].push(commits(db, entries, turn));
         let asleep = db.watch(Watch::all()).expect("a subscriber");
-        rates[1].push(commits(db, entries));
+        rates[1].push(commits(db, entries, turn + 1));
         drop(asleep);
         let mut reader = db.watch(Watch::all()).expect("a subscriber");
         let from = reader.delivered();
@@ -85,7 +85,7 @@ fn watching(db: &Database, entries: u64) {
                 }
                 (count, whole, reader.delivered())
             });
-            rates[2].push(commits(db, entries));
+            rates[2].push(commits(db, entries, turn + 2));
             reading.join().expect("the reader")
         });
         (batches, exact, delivered) = (batches + last.0, exact + last.1, delivered + (last.2.0 - from.0));
@@ -98,6 +98,7 @@ fn watching(db: &Database, entries: u64) {
     println!("| nobody | {nobody:.0} | |");
     println!("| one who never looks | {asleep:.0} | {:.2} |", asleep / nobody);
     println!("| one who reads everything | {reading:.0} | {:.2} |", reading / nobody);
+    assert!(batches > 0, "the reader was told something");
     println!("\nThe reader was told {delivered} commits in {batches} batches, {exact} of them of one commit.");
 }
 
