@@ -49,6 +49,8 @@ impl LeafMarks {
 pub struct Marks {
     leaves: PageMap<LeafMarks>,
     entries: u64,
+    /// What leaves of many entries take besides.
+    more: usize,
 }
 
 impl Marks {
@@ -67,12 +69,15 @@ impl Marks {
     /// The memory that this takes, in bytes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.leaves.capacity() * (size_of::<(PageId, LeafMarks)>() + 1)
+        self.leaves.capacity() * (size_of::<(PageId, LeafMarks)>() + 1) + self.more
     }
 
     #[inline]
     pub(crate) fn mark(&mut self, leaf: PageId, index: usize) -> bool {
-        let is_new = self.leaves.entry(leaf).or_default().mark(index);
+        let marks = self.leaves.entry(leaf).or_default();
+        let before = marks.more.len();
+        let is_new = marks.mark(index);
+        self.more += (marks.more.len() - before) * size_of::<u64>();
         self.entries += u64::from(is_new);
         is_new
     }

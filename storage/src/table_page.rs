@@ -249,10 +249,10 @@ fn page_bytes(medium: &dyn Medium, run: Run) -> Option<&[u8]> {
         return None;
     }
     let address = medium.address(run.offset(), run.bytes())?;
-    // SAFETY: the medium vouches for the address. The slot is retained: it belongs to the durable checkpoint (or the one being
-    // opened), whose table pages are given back only after the next one is durable, by the thread that holds the checkpoint or under
-    // the lock of the durable table; or to a named snapshot, whose table pages are given back only when its name has gone, while who looks at
-    // them is opening the store, or holds the reclaimer (the checker).
+    // The slot is retained: it belongs to the durable checkpoint (or the one being opened), whose table pages are given back only after the
+    // next one is durable, by the thread that holds the checkpoint or under the lock of the durable table; or to a named snapshot, whose
+    // table pages go only when its name has gone, while who looks at them is opening the store, or holds the reclaimer (the checker).
+    // SAFETY: the medium vouches for the address, and nobody writes a slot that is retained.
     Some(unsafe { std::slice::from_raw_parts(address.as_ptr(), SLOT_BYTES) })
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Work {
     pub trees: Vec<OpenTree>,
     pub redo: Redo,
     pub incomplete: bool,
-    /// The memory in which inserts wait, in bytes, and the most that they may take.
+    /// The memory in which inserts and removals wait, in bytes, and the most that they may take.
     waiting: usize,
     waiting_max: usize,
     /// What went wrong when those that waited were applied, until it is told.
@@ -130,13 +130,16 @@ impl Work {
     #[inline]
     pub fn mark(&mut self, at: usize, key: &[u8]) -> Result<(bool, bool)> {
         let open = &mut self.trees[at];
+        let before = open.marks.bytes();
         let tree = btree::TreeMut::new(&mut self.pages, open.record.root);
         let is_there = tree.mark(key, &mut open.marks)?;
         if is_there {
             self.redo.enter(&open.name);
             self.redo.remove(key);
         }
-        Ok((is_there, open.marks.bytes() > self.waiting_max))
+        // Later the first keys of leaves that have become too small may take as much again.
+        self.waiting += 2 * (open.marks.bytes() - before);
+        Ok((is_there, self.waiting > self.waiting_max))
     }
 
     /// Whether an insert of so many bytes is not too large to wait.

@@ -1,7 +1,7 @@
 //! `pent snapshots`: named snapshots, listed, made, dropped, gone back to, and kept by rules.
 
 use super::help;
-use crate::format::{bytes, count};
+use crate::format::{bytes, count, utc};
 use crate::inspect::{Checkpoint, StoreFile, read_names};
 use crate::output::{Look, Mood};
 use crate::{Context, Error, Result};
@@ -233,12 +233,6 @@ fn text(report: &Report, look: Look) -> String {
         ]);
     }
     out + &table.trim_fmt() + "\n"
-}
-
-/// A moment for people, to the second.
-fn utc(ms: u64) -> String {
-    let time = UNIX_EPOCH + std::time::Duration::from_millis(ms.min(253_402_300_799_000));
-    Retention::name_at(time).trim_start_matches("auto-").replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
 #[cfg(test)]
