@@ -3,14 +3,14 @@
 
 #[cfg(pentimento_schedules)]
 pub(crate) use pentimento_schedules_sync::{
-    Arc, AtomicBool, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, thread,
+    Arc, AtomicBool, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, WaitCell, thread,
 };
 
 #[cfg(not(pentimento_schedules))]
 pub(crate) use {
     parking_lot::{Condvar, Mutex, MutexGuard},
     std::sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    std::sync::{Arc, OnceLock},
+    std::sync::{Arc, OnceLock, OnceLock as WaitCell},
     std::thread,
     std::time::Instant,
 };

@@ -15,7 +15,7 @@ mod locks;
 pub mod thread;
 
 pub use clock::Instant;
-pub use locks::{Condvar, Mutex, MutexGuard, RwLock, WaitTimeoutResult};
+pub use locks::{Condvar, Mutex, MutexGuard, RwLock, WaitCell, WaitTimeoutResult};
 pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 pub use shuttle::thread_local;
 pub use std::sync::{Arc, OnceLock, Weak};

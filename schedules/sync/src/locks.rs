@@ -174,3 +174,40 @@ impl Condvar {
         self.0.notify_all();
     }
 }
+
+/// What is set once, and waited for: the part of `std::sync::OnceLock` that the engine waits with.
+#[derive(Debug)]
+pub struct WaitCell<T> {
+    value: std::sync::OnceLock<T>,
+    is_set: Mutex<bool>,
+    told: Condvar,
+}
+
+impl<T> Default for WaitCell<T> {
+    fn default() -> Self {
+        WaitCell { value: std::sync::OnceLock::new(), is_set: Mutex::new(false), told: Condvar::new() }
+    }
+}
+
+impl<T> WaitCell<T> {
+    /// As `OnceLock::set`.
+    ///
+    /// # Errors
+    /// The value, if there was one already.
+    pub fn set(&self, value: T) -> Result<(), T> {
+        let mut is_set = self.is_set.lock();
+        self.value.set(value)?;
+        *is_set = true;
+        self.told.notify_all();
+        Ok(())
+    }
+
+    /// As `OnceLock::wait`.
+    pub fn wait(&self) -> &T {
+        let mut is_set = self.is_set.lock();
+        while !*is_set {
+            self.told.wait(&mut is_set);
+        }
+        self.value.get().expect("it was set")
+    }
+}

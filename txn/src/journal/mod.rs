@@ -4,21 +4,23 @@
 //! 1. Records are appended in the order of their timestamps, under the writer's turn, before the commit is installed. Whatever survives a crash is a
 //!    prefix of them.
 //! 2. Room is made before anything else happens: a full disk fails the commit and leaves the store as it was.
-//! 3. Whoever waits for durability waits together: one of them leads, notes the newest *installed* timestamp, writes what is buffered, syncs every file that
-//!    has unsynced records, oldest first, and publishes no further than its note. A lone committer leads at once.
+//! 3. Whoever waits for durability waits together (`group.rs`): one of them leads, notes the newest *installed* timestamp, writes what is buffered, syncs
+//!    every file that has unsynced records, oldest first, and publishes no further than its note.
 //! 4. A failed write or sync poisons the store.
 //! 5. A file is reused only when a durable checkpoint covers all its records, and under a fresh salt.
 //!
-//! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync; `sync` never across anything but the exchange of a few words.
+//! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync.
 
+mod group;
 pub(crate) mod record;
 mod recovery;
 pub(crate) mod segment;
 
 pub(crate) use recovery::recover;
 
-use crate::sync::{Arc, Condvar, Count, Instant, Mutex, MutexGuard, Ordering, thread};
+use crate::sync::{Arc, Count, Instant, Mutex, Ordering};
 use crate::{Error, Result, Timestamp};
+use group::Group;
 use pentimento_storage::{Bug, Log, Logs, Store};
 use record::record_bytes;
 use segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -35,8 +37,6 @@ const PREPARE_MOST: u64 = 1 << 20;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Records gather in memory up to this size when nobody waits for them.
 const BUFFER_BYTES: usize = 64 << 10;
-/// For how long a leader lets others append before it syncs.
-const LET_APPEND: Duration = Duration::from_micros(30);
 /// How often the files are looked at, whether somebody has taken them away.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// How many segments may hold records that no checkpoint covers.
@@ -81,17 +81,6 @@ struct State {
     probed: Option<Instant>,
 }
 
-#[derive(Default)]
-struct SyncState {
-    is_syncing: bool,
-    /// How many wait, the leader among them.
-    waiting: usize,
-    /// How many waited when the last sync ended.
-    company: usize,
-    durable: Timestamp,
-    has_failed: bool,
-}
-
 /// What the journal did since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -133,15 +122,14 @@ pub(crate) struct Journal {
     store: Arc<Store>,
     segment_bytes: u64,
     state: Mutex<State>,
-    sync: Mutex<SyncState>,
-    synced: Condvar,
+    group: Group,
     counters: Counters,
 }
 
 impl Journal {
     /// A journal without records or files. `sequence` is above all that were ever used.
     pub fn new(logs: Box<dyn Logs>, store: Arc<Store>, segment_bytes: u64, sequence: u64) -> Journal {
-        let durable = store.durable();
+        let group = Group::new(store.durable());
         Journal {
             logs,
             store,
@@ -157,8 +145,7 @@ impl Journal {
                 since_checkpoint: 0,
                 probed: None,
             }),
-            sync: Mutex::new(SyncState { durable, ..SyncState::default() }),
-            synced: Condvar::new(),
+            group,
             counters: Counters::default(),
         }
     }
@@ -278,65 +265,26 @@ impl Journal {
 
     fn fail(&self, error: &Error) {
         self.store.poison_because(&error.to_string());
-        self.sync.lock().has_failed = true;
-        self.synced.notify_all();
+        self.group.fail();
     }
 
-    /// Returns when commit `at`, which is installed, is durable: leads a sync, or waits for whoever does.
+    /// Returns when commit `at`, which is installed, is durable: leads a sync, or shares one.
     pub fn make_durable(&self, at: Timestamp) -> Result<()> {
-        let mut sync = self.sync.lock();
-        sync.waiting += 1;
-        let result = self.wait_until_durable(&mut sync, at);
-        sync.waiting -= 1;
-        result
-    }
-
-    fn wait_until_durable(&self, sync: &mut MutexGuard<'_, SyncState>, at: Timestamp) -> Result<()> {
-        loop {
-            if sync.durable >= at || self.store.durable() >= at {
-                return Ok(());
-            }
+        while self.store.durable() < at {
             self.store.check_writable()?;
-            if sync.has_failed {
-                return Err(Error::Poisoned("the journal could not be written".to_owned()));
-            }
-            if sync.is_syncing {
-                self.synced.wait(sync);
-                continue;
-            }
-            sync.is_syncing = true;
-            self.let_others_append(sync);
-            let (note, result) = MutexGuard::unlocked(sync, || {
+            let durable = self.group.wait(at, || {
                 // Every record up to the note is in the buffer or in a file: a commit is appended before it is installed.
                 let note = self.store.installed();
-                let result = self.sync_files();
-                if let Err(error) = &result {
-                    self.fail(error);
-                }
-                (note, result)
-            });
-            sync.is_syncing = false;
-            if result.is_ok() {
-                sync.durable = sync.durable.max(self.store.journal_is_durable(note));
+                self.sync_files().inspect_err(|error| self.fail(error))?;
+                Ok(self.store.journal_is_durable(note))
+            })?;
+            if durable >= at {
+                break;
             }
-            // Those who are served, and those who came meanwhile: they may all be back for the next sync.
-            sync.company = sync.waiting;
-            self.synced.notify_all();
-            result?;
-            if sync.durable < at {
-                // It stands behind a commit that no journal holds: that one's checkpoint decides.
-                MutexGuard::unlocked(sync, || self.store.wait_for_progress(Duration::from_millis(5)));
-            }
+            // It stands behind a commit that no journal holds: that one's checkpoint decides.
+            self.store.wait_for_progress(Duration::from_millis(5));
         }
-    }
-
-    /// Committers who were served by the last sync will want another in a moment: this one, if they append first. So a leader lets them run, for
-    /// a small part of what a sync costs. Whoever was alone last time does not wait.
-    fn let_others_append(&self, sync: &mut MutexGuard<'_, SyncState>) {
-        let started = Instant::now();
-        while sync.waiting < sync.company && started.elapsed() < LET_APPEND {
-            MutexGuard::unlocked(sync, thread::yield_now);
-        }
+        Ok(())
     }
 
     fn sync_files(&self) -> Result<()> {
