@@ -1,7 +1,7 @@
 //! Small stores of one page, whose protocols are the engine's and whose memory is loom's.
 //!
 //! Every version of the page is a [cell](loom::cell::UnsafeCell) that holds its timestamp: a reader that is not ordered after the version was made, or before
-//! it is given back, is a data race, which loom reports. What calls the engine's files here does so in the order of `install.rs`, `reclaim.rs` and `checkpoint.rs`.
+//! it is given back, is a data race, which loom reports. What calls the engine's files here does so in the order of `install.rs`, `reclaim.rs` and `checkpoint/versions.rs`.
 
 use crate::charges::{Charged, Charges};
 use crate::history::{History, Version};

@@ -39,6 +39,7 @@ mod reclaim;
 mod relocate;
 mod run_writer;
 mod sharers;
+mod shrink;
 mod slots;
 mod stats;
 mod store;
