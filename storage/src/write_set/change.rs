@@ -1,0 +1,173 @@
+//! Changing pages and registers in a transaction.
+//!
+//! Promises:
+//! 1. Before anything is changed there is a private copy of it, with all that stays and with the room that was asked for.
+//! 2. A page that nobody else ever knew leaves nothing behind when it is freed: its number is the next to be used.
+//! 3. Where memory is taken, what must spill has spilled before.
+
+use super::{BodyMut, Private, State, WriteSet};
+use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader};
+use crate::place::MAX_REGISTER;
+use crate::{Error, PageId, Result};
+
+impl WriteSet {
+    /// The page, if it is private already, belongs to the newest savepoint, and has room for `capacity` bytes of body.
+    #[inline]
+    pub fn private_page(&mut self, id: PageId, capacity: usize) -> Option<BodyMut<'_>> {
+        let epoch = self.epoch;
+        match self.pages.get_mut(&id) {
+            Some(Private { state: State::Frame { frame, len }, epoch: since, .. })
+                if *since == epoch && frame.capacity() >= HEADER_BYTES + capacity =>
+            {
+                Some(BodyMut { body: frame.body_mut(), len })
+            }
+            _ => None,
+        }
+    }
+
+    /// A private copy of a page with room for `capacity` bytes of body; what was used stays.
+    ///
+    /// # Errors
+    /// When there is no such page, it is damaged, too large, or the file cannot take what must spill.
+    pub fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<BodyMut<'_>> {
+        self.own(id, capacity, true)
+    }
+
+    /// As [`page_mut`](WriteSet::page_mut), but for a page all of which is to be written anew: nothing needs to stay.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn page_anew(&mut self, id: PageId, capacity: usize) -> Result<BodyMut<'_>> {
+        self.own(id, capacity, false)
+    }
+
+    fn own(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<BodyMut<'_>> {
+        let epoch = self.epoch;
+        let at_hand = self.pages.get(&id).is_some_and(|private| {
+            private.epoch == epoch
+                && matches!(&private.state, State::Frame { frame, .. } if frame.capacity() >= HEADER_BYTES + capacity)
+        });
+        if !at_hand {
+            self.make_private(id, capacity, stays)?;
+        }
+        match self.pages.get_mut(&id).map(|private| &mut private.state) {
+            Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
+            _ => unreachable!("the page was made private above"),
+        }
+    }
+
+    /// Puts the page into a frame of its own that belongs to the newest savepoint, with what it holds if that `stays`.
+    fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
+        check_len(capacity)?;
+        self.spill_if_needed()?;
+        let (used, owner, fresh) = match self.pages.get(&id) {
+            Some(private) => (self.private_body(id, &private.state)?, private.owner, private.fresh),
+            None => {
+                let place = self.base.place(id)?;
+                if stays {
+                    self.prefetch_whole(place);
+                }
+                // SAFETY: the version of `id` that our registration retains, as in `Pin::page`.
+                let (body, bytes) = unsafe { (place.body(), place.bytes()) };
+                (body, PageHeader::read(bytes).map_or(PageId::NONE, |header| header.owner), false)
+            }
+        };
+        let kept = if stays { used.len() } else { 0 };
+        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept).max(self.body_capacity()));
+        frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
+        self.frame_bytes += frame.capacity();
+        self.put(id, State::Frame { frame, len: kept }, owner, fresh);
+        Ok(())
+    }
+
+    /// Gives a page a new state, and keeps the old one if a savepoint may need it.
+    pub(crate) fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
+        let private = Private { state, owner, fresh, epoch: self.epoch };
+        let old = self.pages.insert(id, private);
+        self.keep_or_drop(id, old);
+    }
+
+    /// A new page with room for `capacity` bytes of body, of which none is used. `owner` says whose it is; [`PageId::NONE`]: its own.
+    ///
+    /// # Errors
+    /// When it is too large, page numbers have run out, or the file cannot take what must spill.
+    pub fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId> {
+        check_len(capacity)?;
+        self.spill_if_needed()?;
+        let id = self.take_id()?;
+        let frame = self.store().frames.take(HEADER_BYTES + capacity.max(self.body_capacity()));
+        self.frame_bytes += frame.capacity();
+        let owner = if owner == PageId::NONE { id } else { owner };
+        self.put(id, State::Frame { frame, len: 0 }, owner, true);
+        Ok(id)
+    }
+
+    /// Gives a page or a register back. Older timestamps go on reading it.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn free(&mut self, id: PageId) -> Result<()> {
+        let (owner, fresh, newest) = match self.pages.get(&id) {
+            Some(Private { state: State::Freed, .. }) => return Err(Error::NoSuchPage { page: id, at: self.birth() }),
+            Some(private) => (private.owner, private.fresh, private.epoch == self.epoch),
+            None if self.store().locate(id, self.base.at()).is_none() => {
+                return Err(Error::NoSuchPage { page: id, at: self.birth() });
+            }
+            None => (PageId::NONE, false, true),
+        };
+        let needed_by_savepoint =
+            self.undo.last().is_some_and(|(_, undo)| matches!(undo.saved.get(&id), Some(Some(_))));
+        if fresh && newest && !needed_by_savepoint {
+            // Nobody ever knew of it, no savepoint either: as if it had never been.
+            let private = self.pages.remove(&id);
+            private.into_iter().for_each(|private| self.discard(private.state));
+            self.spare_ids.push(id);
+        } else {
+            self.put(id, State::Freed, owner, fresh);
+        }
+        Ok(())
+    }
+
+    /// A new register.
+    ///
+    /// # Errors
+    /// When page numbers have run out.
+    pub fn allocate_register(&mut self, value: u64) -> Result<PageId> {
+        let id = self.take_id()?;
+        self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, true);
+        Ok(id)
+    }
+
+    /// Sets a register.
+    ///
+    /// # Errors
+    /// When there is no such register.
+    pub fn set_register(&mut self, id: PageId, value: u64) -> Result<()> {
+        if self.register(id)? != value {
+            let fresh = self.pages.get(&id).is_some_and(|private| private.fresh);
+            self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, fresh);
+        }
+        Ok(())
+    }
+
+    fn take_id(&mut self) -> Result<PageId> {
+        if let Some(id) = self.spare_ids.pop() {
+            return Ok(id);
+        }
+        let mut ids = self.turn.store.ids.lock();
+        if let Some(id) = ids.free.pop() {
+            return Ok(id);
+        }
+        let id = PageId(ids.next);
+        if id == PageId::NONE {
+            return Err(Error::OutOfPages);
+        }
+        ids.next += 1;
+        Ok(id)
+    }
+}
+
+fn check_len(body: usize) -> Result<()> {
+    let (len, max) = (body.saturating_add(HEADER_BYTES), MAX_VERSION_BYTES);
+    if len > max { Err(Error::PageTooLarge { len, max }) } else { Ok(()) }
+}

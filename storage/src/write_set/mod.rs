@@ -1,0 +1,257 @@
+//! The private pages of the transaction that has the writer's turn.
+//!
+//! Promises:
+//! 1. Nothing that is here can be seen by anybody else before [`WriteSet::install`]; dropping it gives everything back.
+//! 2. It reads the newest installed state, and its own changes over it.
+//! 3. Beyond the spill limit private pages go to free slots; the memory held between calls stays near the limit.
+//!    Pages that are finished go sooner, if the transaction is to be written out anyway.
+//! 4. Rolling back to a savepoint restores pages, registers and page numbers exactly as they were.
+//!
+//! What can be read and how it ends is here; `change.rs` changes pages, `spill.rs` writes them out, `savepoints.rs` goes back.
+
+mod change;
+mod savepoints;
+mod spill;
+
+pub use self::savepoints::Savepoint;
+use self::savepoints::Undo;
+use crate::frame::Frame;
+use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
+use crate::pins::ReaderKind;
+use crate::place::Place;
+use crate::prefetch::{CACHE_LINE, Hint, line, prefetch};
+use crate::read::Pin;
+use crate::store::{Store, TurnGuard};
+use crate::sync::Arc;
+use crate::turn::Patience;
+use crate::{Error, PageId, PageMap, Result, Timestamp};
+
+/// The bytes of a page that is private already that are worth asking for: header and arrays.
+const COPIED_HEAD: usize = 5 * CACHE_LINE;
+
+/// The state of a page that the transaction has touched.
+pub(crate) enum State {
+    /// In memory; `len` bytes of the body are used.
+    Frame {
+        frame: Frame,
+        len: usize,
+    },
+    /// In slots of the file that nothing else refers to.
+    Spilled {
+        place: Place,
+        crc: u32,
+    },
+    Register(u64),
+    Freed,
+}
+
+/// A page that the transaction has touched.
+pub(crate) struct Private {
+    pub state: State,
+    pub owner: PageId,
+    /// Made by this transaction, so that nobody else knows the page.
+    pub fresh: bool,
+    /// The savepoint that was the newest when this state began.
+    epoch: u32,
+}
+
+/// A page's body in the hands of the transaction, to be changed in place.
+#[derive(Debug)]
+pub struct BodyMut<'a> {
+    /// All of the body's memory; used bytes first.
+    pub body: &'a mut [u8],
+    /// How many bytes are used.
+    pub len: &'a mut usize,
+}
+
+/// The private pages of one transaction.
+pub struct WriteSet {
+    // Dropped in this order: the registration before the turn is passed on.
+    pub(crate) base: Pin,
+    pub(crate) turn: TurnGuard,
+    pub(crate) pages: PageMap<Private>,
+    undo: Vec<(u64, Undo)>,
+    epoch: u32,
+    next_serial: u64,
+    /// Page numbers that this transaction took and gave up again.
+    spare_ids: Vec<PageId>,
+    frame_bytes: usize,
+    /// Pages that will not be changed again soon and were not written out yet; and the bytes of all that there ever were.
+    finished: Vec<PageId>,
+    finished_bytes: usize,
+    /// What is spilled gathers here. Memory that was never touched before costs more than what is done with it.
+    spill_buffer: Vec<u8>,
+}
+
+impl Store {
+    /// Waits for the writer's turn, and begins a transaction on the newest installed state. `None` when patience ran out.
+    ///
+    /// # Errors
+    /// When the store takes no writes.
+    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<WriteSet>> {
+        self.check_writable()?;
+        let Some(turn) = self.take_turn(patience) else { return Ok(None) };
+        self.check_writable()?;
+        let base = self.pin_at(self.clock.installed(), ReaderKind::Writer);
+        Ok(Some(WriteSet {
+            base,
+            turn,
+            pages: PageMap::default(),
+            undo: Vec::new(),
+            epoch: 0,
+            next_serial: 0,
+            spare_ids: Vec::new(),
+            frame_bytes: 0,
+            finished: Vec::new(),
+            finished_bytes: 0,
+            spill_buffer: Vec::new(),
+        }))
+    }
+}
+
+impl WriteSet {
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.turn.store
+    }
+
+    /// The commit that this transaction began after.
+    #[must_use]
+    pub fn base(&self) -> Timestamp {
+        self.base.at()
+    }
+
+    /// The registration that keeps the state readable which this transaction began after.
+    #[must_use]
+    pub fn base_pin(&self) -> &Pin {
+        &self.base
+    }
+
+    /// The timestamp that this transaction's commit will have.
+    pub(crate) fn birth(&self) -> Timestamp {
+        self.base.at().next()
+    }
+
+    /// How many pages and registers the transaction has touched.
+    #[must_use]
+    pub fn touched(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The numbers of the pages that the transaction has touched, in no order.
+    #[must_use]
+    pub fn touched_pages(&self) -> Vec<PageId> {
+        let pages = self.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
+        pages.map(|(id, _)| *id).collect()
+    }
+
+    /// The body bytes of a page of the usual size.
+    #[must_use]
+    pub fn body_capacity(&self) -> usize {
+        self.store().page_size() - HEADER_BYTES
+    }
+
+    /// The body of a page as this transaction sees it.
+    ///
+    /// # Errors
+    /// When there is no such page, or it is damaged.
+    pub fn page(&self, id: PageId) -> Result<&[u8]> {
+        match self.pages.get(&id) {
+            None => self.base.page(id),
+            Some(private) => self.private_body(id, &private.state),
+        }
+    }
+
+    fn private_body<'s>(&'s self, id: PageId, state: &'s State) -> Result<&'s [u8]> {
+        match state {
+            State::Frame { frame, len } => Ok(&frame.body()[..*len]),
+            // SAFETY: the slots are this transaction's own, written once and given back only through `&mut self`.
+            State::Spilled { place, .. } => Ok(unsafe { place.body() }),
+            State::Register(_) => Err(Error::damaged_page(id, None, "it is a register where a page was expected")),
+            State::Freed => Err(Error::NoSuchPage { page: id, at: self.birth() }),
+        }
+    }
+
+    /// The value of a register as this transaction sees it.
+    ///
+    /// # Errors
+    /// When there is no such register.
+    pub fn register(&self, id: PageId) -> Result<u64> {
+        match self.pages.get(&id).map(|private| &private.state) {
+            None => self.base.register(id),
+            Some(State::Register(value)) => Ok(*value),
+            Some(_) => Err(Error::damaged_page(id, None, "it is a page where a register was expected")),
+        }
+    }
+
+    /// Asks the processor to fetch the beginning of a page.
+    pub fn prefetch(&self, id: PageId) {
+        self.base.prefetch(id);
+    }
+
+    /// Asks the processor to fetch all of a page that will be changed soon: the first change copies it.
+    pub fn prefetch_to_change(&self, id: PageId) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&id) {
+            prefetch(&frame.bytes()[..COPIED_HEAD]);
+        } else if let Some(entry) = self.store().table.entry(id) {
+            self.prefetch_whole(entry.load().0);
+        }
+    }
+
+    fn prefetch_whole(&self, place: Place) {
+        if place.is_direct() {
+            let lines = (place.slots() as usize * SLOT_BYTES).min(self.store().page_size()) / CACHE_LINE;
+            (0..lines).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
+        }
+    }
+
+    /// Where a page begins, to ask for more of it than [`prefetch`](WriteSet::prefetch) does.
+    #[inline]
+    pub fn hint(&self, id: PageId) -> Hint {
+        self.base.hint(id)
+    }
+
+    /// Gives back what a state holds.
+    fn discard(&mut self, state: State) {
+        let store = self.turn.store.clone();
+        match state {
+            State::Frame { frame, .. } => {
+                self.frame_bytes -= frame.capacity();
+                store.frames.give_back(frame);
+            }
+            State::Spilled { place, .. } => {
+                if let Some(run) = store.run_of(place) {
+                    store.slots.lock().release(run);
+                }
+            }
+            State::Register(_) | State::Freed => {}
+        }
+    }
+
+    /// Gives back what a private page holds.
+    pub(crate) fn give_up(&mut self, private: Private) {
+        self.discard(private.state);
+    }
+}
+
+/// Writes the header of a version, and returns its bytes.
+pub(crate) fn stamp(frame: &mut Frame, id: PageId, owner: PageId, birth: Timestamp, body_len: usize) -> &[u8] {
+    let length = HEADER_BYTES + body_len;
+    PageHeader { id, owner, birth, length: length as u32 }.write(frame.bytes_mut());
+    &frame.bytes()[..length]
+}
+
+impl Drop for WriteSet {
+    fn drop(&mut self) {
+        let (pages, saved) = self.take_all();
+        let mut spare = std::mem::take(&mut self.spare_ids);
+        for (id, private) in pages {
+            // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
+            if private.fresh {
+                spare.push(id);
+            }
+            self.give_up(private);
+        }
+        saved.into_iter().for_each(|private| self.give_up(private));
+        self.turn.store.ids.lock().free.extend(spare.into_iter().rev());
+    }
+}
