@@ -20,7 +20,8 @@ use std::time::Duration;
 struct Effort {
     rounds: usize,
     hot_round: Duration,
-    commit_round: Duration,
+    commit_rounds: usize,
+    commit_turn: Duration,
 }
 
 /// A goal, what came out, and whether that meets it.
@@ -56,8 +57,8 @@ fn main() {
     let wants = |part: &str| words.iter().all(|word| word == "--quick") || words.iter().any(|word| word == part);
     let millis = Duration::from_millis;
     let effort = match is_quick {
-        true => Effort { rounds: 3, hot_round: millis(100), commit_round: millis(250) },
-        false => Effort { rounds: 5, hot_round: millis(300), commit_round: millis(800) },
+        true => Effort { rounds: 3, hot_round: millis(100), commit_rounds: 15, commit_turn: millis(60) },
+        false => Effort { rounds: 5, hot_round: millis(300), commit_rounds: 51, commit_turn: millis(80) },
     };
     let mut goals = Vec::new();
     if wants("hot") {

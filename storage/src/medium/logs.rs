@@ -4,6 +4,7 @@
 //! 1. A log is read and written at offsets by explicit calls; nothing of it is mapped.
 //! 2. What was written is durable after [`Log::sync`], a file's name (made or removed) after [`Logs::sync`].
 
+use super::direct::DirectFile;
 use std::fs::{File, read_dir, remove_file};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -33,6 +34,14 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// What the system says; some of the bytes may have been written.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// As [`write`](Log::write), for bytes that a [`sync`](Log::sync) follows at once: it may go past the system's cache, and wait for the disk.
+    ///
+    /// # Errors
+    /// The same.
+    fn write_to_sync(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write(offset, bytes)
+    }
 
     /// Returns when everything written so far would survive a loss of power.
     ///
@@ -121,7 +130,8 @@ impl Logs for FileLogs {
     fn open(&self, number: u64) -> io::Result<Arc<dyn Log>> {
         let write = !self.read_only;
         let file = File::options().read(true).write(write).create(write).truncate(false).open(self.path(number))?;
-        Ok(Arc::new(FileLog { file }))
+        let direct = if write { DirectFile::beside(&file, &self.path(number)) } else { None };
+        Ok(Arc::new(FileLog { file, direct }))
     }
 
     fn remove(&self, number: u64) -> io::Result<()> {
@@ -141,6 +151,7 @@ impl Logs for FileLogs {
 
 struct FileLog {
     file: File,
+    direct: Option<DirectFile>,
 }
 
 impl Log for FileLog {
@@ -154,6 +165,13 @@ impl Log for FileLog {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
+    }
+
+    fn write_to_sync(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match &self.direct {
+            Some(direct) if direct.write(offset, bytes) => Ok(()),
+            _ => self.write(offset, bytes),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! lives (so that a page can be handed out without a copy), and *written* by explicit calls that can fail.
 //! Nothing else in the engine knows about files.
 
+mod direct;
 mod file;
 mod logs;
 mod memory;

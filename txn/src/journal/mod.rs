@@ -18,7 +18,7 @@ pub(crate) mod segment;
 
 pub(crate) use recovery::recover;
 
-use crate::sync::{Arc, Count, Instant, Mutex, Ordering};
+use crate::sync::{Arc, Condvar, Count, Instant, Mutex, MutexGuard, Ordering};
 use crate::{Error, Result, Timestamp};
 use group::Group;
 use pentimento_storage::{Bug, Log, Logs, Store};
@@ -35,8 +35,12 @@ const PREPARE_LEAST: u64 = 128 << 10;
 const PREPARE_MOST: u64 = 1 << 20;
 /// What they are filled with: a part that stays in the processor's cache.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Only whole blocks are written: the one that is begun is written again with the next records. So nobody needs to read what surrounds them.
+const BLOCK: u64 = 4096;
 /// Records gather in memory up to this size when nobody waits for them.
 const BUFFER_BYTES: usize = 64 << 10;
+/// Likewise while a sync is writing earlier ones, which must come first.
+const FULL_BUFFER_BYTES: usize = 1 << 20;
 /// How often the files are looked at, whether somebody has taken them away.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// How many segments may hold records that no checkpoint covers.
@@ -49,7 +53,7 @@ struct Segment {
     number: u64,
     log: Arc<dyn Log>,
     salt: u64,
-    /// Where the buffered records will be written.
+    /// Where the buffer will be written: the beginning of a block.
     written: u64,
     /// Up to here the file has blocks.
     prepared: u64,
@@ -65,8 +69,14 @@ struct Segment {
 struct State {
     /// The last is the current one.
     segments: Vec<Segment>,
-    /// Records of the current segment that are not written yet.
+    /// Records of the current segment, from the beginning of the first block that has some which are not written yet.
     buffer: Vec<u8>,
+    /// Whether it has such.
+    is_unwritten: bool,
+    /// Whoever syncs is writing blocks, without the lock.
+    is_writing: bool,
+    /// Memory for the next blocks to be written.
+    spare_bytes: Vec<u8>,
     /// Files whose records a durable checkpoint covers.
     spare: Vec<u64>,
     next_number: u64,
@@ -116,12 +126,40 @@ pub(crate) enum Room {
     Full,
 }
 
+/// What is to be written.
+struct Blocks {
+    number: u64,
+    log: Arc<dyn Log>,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl State {
+    /// Takes out what has not been written, as whole blocks. The block that is begun stays in the buffer as well.
+    fn take_blocks(&mut self, segment_bytes: u64) -> Option<Blocks> {
+        let segment = self.segments.last_mut().filter(|_| self.is_unwritten)?;
+        self.is_unwritten = false;
+        let (offset, len) = (segment.written, self.buffer.len());
+        let end = (offset + len as u64).next_multiple_of(BLOCK).min(segment_bytes);
+        let mut bytes = std::mem::take(&mut self.spare_bytes);
+        bytes.clear();
+        bytes.extend_from_slice(&self.buffer);
+        bytes.resize((end - offset) as usize, 0);
+        let whole = len - len % BLOCK as usize;
+        self.buffer.drain(..whole);
+        segment.written += whole as u64;
+        Some(Blocks { number: segment.number, log: segment.log.clone(), offset, bytes })
+    }
+}
+
 /// The redo log of an open store.
 pub(crate) struct Journal {
     logs: Box<dyn Logs>,
     store: Arc<Store>,
     segment_bytes: u64,
     state: Mutex<State>,
+    /// Nobody writes without the lock of the state any more.
+    written: Condvar,
     group: Group,
     counters: Counters,
 }
@@ -137,6 +175,9 @@ impl Journal {
             state: Mutex::new(State {
                 segments: Vec::new(),
                 buffer: Vec::new(),
+                is_unwritten: false,
+                is_writing: false,
+                spare_bytes: Vec::new(),
                 next_number: 1,
                 spare: Vec::new(),
                 next_sequence: sequence,
@@ -145,6 +186,7 @@ impl Journal {
                 since_checkpoint: 0,
                 probed: None,
             }),
+            written: Condvar::new(),
             group,
             counters: Counters::default(),
         }
@@ -175,10 +217,10 @@ impl Journal {
         }
         let buffered = state.buffer.len() as u64;
         let segment = state.segments.last_mut().expect("begun above");
-        let end = segment.written + buffered + needed;
+        let end = (segment.written + buffered + needed).next_multiple_of(BLOCK).min(self.segment_bytes);
         while segment.prepared < end {
             let piece = (PREPARED_RECORDS * needed).clamp(PREPARE_LEAST, PREPARE_MOST);
-            let until = (segment.prepared + piece).min(self.segment_bytes);
+            let until = (segment.prepared + piece).next_multiple_of(BLOCK).min(self.segment_bytes);
             segment.is_dirty = true;
             while segment.prepared < until {
                 let piece = &ZEROS[..ZEROS.len().min((until - segment.prepared) as usize)];
@@ -192,7 +234,8 @@ impl Journal {
         Ok(Room::Made)
     }
 
-    fn begin_segment(&self, state: &mut State, first: Timestamp) -> Result<()> {
+    fn begin_segment(&self, state: &mut MutexGuard<'_, State>, first: Timestamp) -> Result<()> {
+        self.settle(state);
         self.write_buffer(state)?;
         let (number, is_new) = match state.spare.last() {
             Some(&number) => (number, false),
@@ -208,8 +251,11 @@ impl Journal {
         let prepared = log.len().map_err(failed("measure the journal"))?.min(self.segment_bytes);
         let salt = if self.store.has_planted(Bug::TakeRecycledRecords) { 0 } else { random() };
         let header = SegmentHeader { store_id: self.store.store_id(), sequence, salt, first };
-        log.write(0, &header.encode()).map_err(failed("begin a segment of the journal"))?;
-        // From here on nothing fails.
+        let header = header.encode();
+        log.write(0, &header).map_err(failed("begin a segment of the journal"))?;
+        // From here on nothing fails. The header is part of the first block.
+        state.buffer.clear();
+        state.buffer.extend_from_slice(&header);
         if is_new {
             state.next_number += 1;
         } else {
@@ -221,7 +267,7 @@ impl Journal {
             number,
             log,
             salt,
-            written: SEGMENT_HEADER_BYTES as u64,
+            written: 0,
             prepared: prepared.max(SEGMENT_HEADER_BYTES as u64),
             last: first,
             next: first,
@@ -235,32 +281,46 @@ impl Journal {
     pub fn append(&self, at: Timestamp, body: &[u8]) -> Result<()> {
         let durable = self.store.durable();
         let mut state = self.state.lock();
-        let State { segments, buffer, .. } = &mut *state;
+        let State { segments, buffer, is_unwritten, .. } = &mut *state;
         let segment = segments.last_mut().expect("room was made");
         segment.last_crc = record::append(buffer, segment.salt, at, durable, segment.last_crc, body);
+        *is_unwritten = true;
         (segment.last, segment.next) = (at, at.next());
         segment.is_dirty = true;
         let bytes = record_bytes(body.len()) as u64;
         state.since_checkpoint += bytes;
         self.counters.records.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if state.buffer.len() >= BUFFER_BYTES {
+        if state.buffer.len() >= BUFFER_BYTES && (!state.is_writing || state.buffer.len() >= FULL_BUFFER_BYTES) {
+            self.settle(&mut state);
             self.write_buffer(&mut state)?;
         }
         Ok(())
     }
 
-    /// Writes what is buffered. A failure poisons the store: the file's end is unknown then.
+    /// Writes what is buffered into the system's cache. A failure poisons the store: the file's end is unknown then.
     fn write_buffer(&self, state: &mut State) -> Result<()> {
-        let Some(segment) = state.segments.last_mut().filter(|_| !state.buffer.is_empty()) else { return Ok(()) };
-        if let Err(source) = segment.log.write(segment.written, &state.buffer) {
-            let error = self.error("write the journal", segment.number, source);
+        let Some(blocks) = state.take_blocks(self.segment_bytes) else { return Ok(()) };
+        if let Err(source) = blocks.log.write(blocks.offset, &blocks.bytes) {
+            let error = self.error("write the journal", blocks.number, source);
             self.fail(&error);
             return Err(error);
         }
-        segment.written += state.buffer.len() as u64;
-        state.buffer.clear();
+        state.spare_bytes = blocks.bytes;
         Ok(())
+    }
+
+    /// The state, when nobody is writing blocks without its lock: else they could land in a file that has begun another life, or over younger ones.
+    fn settled(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        self.settle(&mut state);
+        state
+    }
+
+    fn settle(&self, state: &mut MutexGuard<'_, State>) {
+        while state.is_writing {
+            self.written.wait(state);
+        }
     }
 
     fn fail(&self, error: &Error) {
@@ -287,11 +347,13 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes what is buffered and syncs every file that has unsynced records. One at a time.
     fn sync_files(&self) -> Result<()> {
-        let (files, sync_names) = {
-            let mut state = self.state.lock();
-            self.write_buffer(&mut state)?;
+        let (blocks, files, sync_names) = {
+            let mut state = self.settled();
             self.probe(&mut state)?;
+            let blocks = state.take_blocks(self.segment_bytes);
+            state.is_writing = blocks.is_some();
             let dirty = state.segments.iter_mut().filter(|segment| segment.is_dirty);
             let files: Vec<_> = dirty
                 .map(|segment| {
@@ -299,8 +361,17 @@ impl Journal {
                     (segment.number, segment.log.clone())
                 })
                 .collect();
-            (files, std::mem::take(&mut state.names_dirty))
+            (blocks, files, std::mem::take(&mut state.names_dirty))
         };
+        if let Some(Blocks { number, log, offset, bytes }) = blocks {
+            // Others append meanwhile: this may wait for the disk.
+            let written = log.write_to_sync(offset, &bytes);
+            let mut state = self.state.lock();
+            (state.is_writing, state.spare_bytes) = (false, bytes);
+            drop(state);
+            self.written.notify_all();
+            written.map_err(|source| self.error("write the journal", number, source))?;
+        }
         let files = if self.store.has_planted(Bug::SkipJournalSync) { Vec::new() } else { files };
         for (number, log) in files {
             log.sync().map_err(|source| self.error("sync the journal", number, source))?;
@@ -337,7 +408,7 @@ impl Journal {
 
     /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
     pub fn checkpoint_is_durable(&self, at: Timestamp) {
-        let mut state = self.state.lock();
+        let mut state = self.settled();
         let current = state.segments.last().map(|segment| segment.number);
         let keep_current = !state.switch;
         let (covered, rest) = std::mem::take(&mut state.segments)
@@ -347,6 +418,7 @@ impl Journal {
         if !covered.is_empty() && state.segments.is_empty() {
             // Whatever is buffered belongs to a commit that the checkpoint covers.
             state.buffer.clear();
+            state.is_unwritten = false;
         }
         for segment in covered {
             state.spare.push(segment.number);
@@ -374,8 +446,9 @@ impl Journal {
 
     /// Removes all files: the store was closed, and holds everything itself.
     pub fn remove(&self) -> Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.settled();
         state.buffer.clear();
+        state.is_unwritten = false;
         (state.segments, state.spare) = (Vec::new(), Vec::new());
         // Those too that were begun in vain.
         let listed = self.logs.list();
