@@ -8,27 +8,11 @@
 
 mod shared;
 
-use pentimento_storage::{Error, MemoryMedium, Options, PageId, Patience, Store, WriteSet};
-use shared::{Shared, assert_clean};
+use pentimento_storage::{Error, Options, PageId, Patience, Store, WriteSet};
+use shared::{Shared, assert_clean, begin, commit, create};
 use std::sync::Arc;
 
 const CAPACITY: usize = 16 << 20;
-
-fn create() -> (Shared, Arc<Store>) {
-    let medium = Shared::with_capacity(CAPACITY);
-    let store = Store::create(Box::new(medium.clone()), Options::default(), [7; 16]).unwrap();
-    (medium, store)
-}
-
-fn begin(store: &Arc<Store>) -> WriteSet {
-    store.begin(Patience::Forever).unwrap().unwrap()
-}
-
-fn commit(store: &Arc<Store>, change: impl FnOnce(&mut WriteSet)) {
-    let mut set = begin(store);
-    change(&mut set);
-    let _ = set.install(false);
-}
 
 fn fill(set: &mut WriteSet, id: PageId, byte: u8) {
     let page = set.page_mut(id, 100).unwrap();
@@ -44,8 +28,7 @@ fn contents(store: &Arc<Store>) -> Vec<Option<Vec<u8>>> {
 
 fn assert_opens_as_it_is(medium: &Shared, store: &Arc<Store>, when: &str) {
     assert_clean(store);
-    let copy = MemoryMedium::from_bytes(&medium.to_bytes(), CAPACITY);
-    let opened = Store::open(Box::new(copy), Options::default()).unwrap_or_else(|error| panic!("{when}: {error}"));
+    let opened = medium.open_copy(Options::default()).unwrap_or_else(|error| panic!("{when}: {error}"));
     assert!(contents(&opened) == contents(store), "{when}: other contents");
     assert_clean(&opened);
 }
@@ -53,7 +36,7 @@ fn assert_opens_as_it_is(medium: &Shared, store: &Arc<Store>, when: &str) {
 /// A number that the durable checkpoint knows dies, is taken again, and is given back by the transaction that took it.
 #[test]
 fn a_number_that_is_taken_and_given_back_is_dead_in_the_checkpoint() {
-    let (medium, store) = create();
+    let (medium, store) = create(CAPACITY, Options::default());
     let (mut number, mut other) = (PageId::NONE, PageId::NONE);
     commit(&store, |set| {
         (number, other) = (set.allocate(PageId::NONE, 100).unwrap(), set.allocate(PageId::NONE, 100).unwrap());
@@ -90,7 +73,7 @@ fn a_number_that_is_taken_and_given_back_is_dead_in_the_checkpoint() {
 
 #[test]
 fn a_meta_that_fails_leaves_an_installed_commit_in_doubt() {
-    let (medium, store) = create();
+    let (medium, store) = create(CAPACITY, Options::default());
     commit(&store, |set| {
         let id = set.allocate(PageId::NONE, 100).unwrap();
         fill(set, id, 1);

@@ -5,8 +5,8 @@
 
 mod shared;
 
-use pentimento_storage::{Error, MemoryMedium, Options, PageId, Patience, Result, Store};
-use shared::Shared;
+use pentimento_storage::{Error, MemoryMedium, Options, PageId, Result, Store};
+use shared::{commit, create};
 
 /// Where the format has them: see `src/meta.rs`.
 const METAS: [usize; 2] = [0, 4096];
@@ -18,11 +18,10 @@ const CRC_AT: usize = 508;
 
 /// Opens a store with one page after `forge` has changed each of its metas.
 fn open_forged(forge: impl Fn(&mut [u8], usize)) -> Result<()> {
-    let medium = Shared::with_capacity(1 << 20);
-    let store = Store::create(Box::new(medium.clone()), Options::default(), [7; 16]).unwrap();
-    let mut set = store.begin(Patience::Forever).unwrap().unwrap();
-    set.allocate(PageId::NONE, 100).unwrap();
-    let _ = set.install(false);
+    let (medium, store) = create(1 << 20, Options::default());
+    commit(&store, |set| {
+        set.allocate(PageId::NONE, 100).unwrap();
+    });
     store.checkpoint().unwrap();
     let mut bytes = medium.to_bytes();
     for (slot, at) in METAS.into_iter().enumerate() {

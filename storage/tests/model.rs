@@ -9,7 +9,7 @@ mod shared;
 
 use pentimento_storage::{MemoryMedium, Options, PageId, Patience, Pin, Store, WriteSet};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
-use shared::{Shared, assert_clean};
+use shared::{assert_clean, create};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -161,8 +161,7 @@ fn apply(txn: &mut WriteSet, changes: &[Change], state: &mut State) {
 }
 
 fn run(steps: Vec<Step>, options: Options) {
-    let medium = Shared::with_capacity(64 << 20);
-    let mut store = Store::create(Box::new(medium.clone()), options, [7; 16]).unwrap();
+    let (medium, mut store) = create(64 << 20, options);
     let mut now = State::new();
     let mut durable = State::new();
     // What readers may see: everything up to the last commit before a strict one that is not durable.

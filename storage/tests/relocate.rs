@@ -2,27 +2,11 @@
 
 mod shared;
 
-use pentimento_storage::{MemoryMedium, Options, PageId, Patience, Placed, Run, Store, WriteSet};
-use shared::{Shared, assert_clean};
+use pentimento_storage::{Options, PageId, Placed, Run, Store, WriteSet};
+use shared::{Shared, assert_clean, begin, commit, create};
 use std::sync::Arc;
 
 const CAPACITY: usize = 64 << 20;
-
-fn create() -> (Shared, Arc<Store>) {
-    let medium = Shared::with_capacity(CAPACITY);
-    let store = Store::create(Box::new(medium.clone()), Options::default(), [7; 16]).unwrap();
-    (medium, store)
-}
-
-fn begin(store: &Arc<Store>) -> WriteSet {
-    store.begin(Patience::Forever).unwrap().unwrap()
-}
-
-fn commit(store: &Arc<Store>, change: impl FnOnce(&mut WriteSet)) {
-    let mut set = begin(store);
-    change(&mut set);
-    let _ = set.install(false);
-}
 
 /// A page of `len` bytes that tell which it is.
 fn make(set: &mut WriteSet, seed: u8, len: usize) -> PageId {
@@ -46,7 +30,7 @@ fn assert_holds(store: &Arc<Store>, id: PageId, seed: u8, len: usize) {
 
 /// Pages with a hole before the last of them, which has `last` bytes; the hole has as many and one page more.
 fn with_hole(last: usize) -> (Shared, Arc<Store>, Vec<PageId>) {
-    let (medium, store) = create();
+    let (medium, store) = create(CAPACITY, Options::default());
     let mut ids = Vec::new();
     commit(&store, |set| ids.push(make(set, 1, 100)));
     store.checkpoint().unwrap();
@@ -71,8 +55,7 @@ fn highest(store: &Arc<Store>) -> Placed {
 fn assert_opens_as_it_is(medium: &Shared, store: &Arc<Store>, id: PageId, seed: u8, len: usize) {
     assert_clean(store);
     assert_holds(store, id, seed, len);
-    let copy = MemoryMedium::from_bytes(&medium.to_bytes(), CAPACITY);
-    let opened = Store::open(Box::new(copy), Options::default()).unwrap();
+    let opened = medium.open_copy(Options::default()).unwrap();
     assert_clean(&opened);
     assert_holds(&opened, id, seed, len);
 }

@@ -5,8 +5,8 @@
 
 mod shared;
 
-use pentimento_storage::{MemoryMedium, Options, PageId, Patience, Store, Timestamp};
-use shared::{Shared, assert_clean};
+use pentimento_storage::{Options, PageId, Timestamp};
+use shared::{assert_clean, begin, create};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -17,9 +17,8 @@ const CHECKPOINTS: usize = 150;
 fn versions_that_supersede_each_other_while_a_checkpoint_looks() {
     let mut options = Options::default();
     options.spill = 0;
-    let medium = Shared::with_capacity(CAPACITY);
-    let store = Store::create(Box::new(medium.clone()), options, [7; 16]).unwrap();
-    let mut set = store.begin(Patience::Forever).unwrap().unwrap();
+    let (medium, store) = create(CAPACITY, options);
+    let mut set = begin(&store);
     let registers: Vec<PageId> = (0..50_000).map(|_| set.allocate_register(0).unwrap()).collect();
     let pages: Vec<PageId> = (0..3).map(|_| set.allocate(PageId::NONE, 100).unwrap()).collect();
     let _ = set.install(false);
@@ -29,7 +28,7 @@ fn versions_that_supersede_each_other_while_a_checkpoint_looks() {
             let mut round = 0u64;
             while !stop.load(Ordering::Relaxed) {
                 round += 1;
-                let mut set = store.begin(Patience::Forever).unwrap().unwrap();
+                let mut set = begin(&store);
                 if round.is_multiple_of(50) {
                     // One in each stretch of the page table, so that all of it has to be looked at.
                     registers.iter().step_by(80).for_each(|id| set.set_register(*id, round).unwrap());
@@ -50,7 +49,7 @@ fn versions_that_supersede_each_other_while_a_checkpoint_looks() {
     });
     assert_clean(&store);
     store.checkpoint().unwrap();
-    let opened = Store::open(Box::new(MemoryMedium::from_bytes(&medium.to_bytes(), CAPACITY)), options).unwrap();
+    let opened = medium.open_copy(options).unwrap();
     let (now, then) = (store.pin(), opened.pin());
     for id in pages {
         assert_eq!(then.page(id).unwrap(), now.page(id).unwrap());

@@ -1,7 +1,7 @@
-//! What the tests of storage share: a medium that outlives the store that uses it, and the checker.
+//! What the tests of storage share: a medium that outlives the store that uses it, stores on it, and the checker.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use pentimento_storage::{Medium, MemoryMedium, Store};
+use pentimento_storage::{Medium, MemoryMedium, Options, Patience, Result, Store, WriteSet};
 use std::io;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -15,16 +15,23 @@ const METAS_END: u64 = 8192;
 #[derive(Clone)]
 pub struct Shared {
     memory: Arc<MemoryMedium>,
+    capacity: usize,
     metas_fail: Arc<AtomicBool>,
 }
 
 impl Shared {
     pub fn with_capacity(capacity: usize) -> Shared {
-        Shared { memory: Arc::new(MemoryMedium::with_capacity(capacity)), metas_fail: Arc::default() }
+        let memory = Arc::new(MemoryMedium::with_capacity(capacity));
+        Shared { memory, capacity, metas_fail: Arc::default() }
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
         self.memory.to_bytes()
+    }
+
+    /// Opens a store on a copy of what it holds now.
+    pub fn open_copy(&self, options: Options) -> Result<Arc<Store>> {
+        Store::open(Box::new(MemoryMedium::from_bytes(&self.to_bytes(), self.capacity)), options)
     }
 
     pub fn fail_metas(&self, yes: bool) {
@@ -58,6 +65,25 @@ unsafe impl Medium for Shared {
     fn path(&self) -> &Path {
         self.memory.path()
     }
+}
+
+/// A new store, and its medium.
+pub fn create(capacity: usize, options: Options) -> (Shared, Arc<Store>) {
+    let medium = Shared::with_capacity(capacity);
+    let store = Store::create(Box::new(medium.clone()), options, [7; 16]).unwrap();
+    (medium, store)
+}
+
+/// Begins a transaction, whenever its turn comes.
+pub fn begin(store: &Arc<Store>) -> WriteSet {
+    store.begin(Patience::Forever).unwrap().unwrap()
+}
+
+/// Commits a change. No checkpoint is waited for.
+pub fn commit(store: &Arc<Store>, change: impl FnOnce(&mut WriteSet)) {
+    let mut set = begin(store);
+    change(&mut set);
+    let _ = set.install(false);
 }
 
 /// Every law of storage holds.
