@@ -20,10 +20,9 @@ mod steps;
 
 use common::{State, assert_clean, cases};
 use expected::{assert_changes, assert_changes_in};
-use pentimento::{Database, Durability, Snapshot};
+use pentimento::{Database, Snapshot};
 use quickcheck::QuickCheck;
-use std::time::Duration;
-use steps::{Case, Lasting, Step};
+use steps::{Case, Step};
 
 /// How many snapshots are held at most.
 const SNAPSHOTS: usize = 12;
@@ -39,12 +38,7 @@ impl World {
         match step {
             Step::Transaction { ops, lasting, commit } => {
                 let mut txn = self.db.begin_write().unwrap();
-                txn.set_durability(match lasting {
-                    Lasting::Sync => Durability::Sync,
-                    Lasting::Interval => Durability::Interval(Duration::from_millis(3)),
-                    Lasting::None => Durability::None,
-                })
-                .unwrap();
+                txn.set_durability(lasting.durability()).unwrap();
                 let mut state = self.now.clone();
                 apply::all(&mut txn, ops, &mut state);
                 if *commit {
@@ -82,14 +76,8 @@ impl World {
 fn changes_are_what_comparing_everything_gives() {
     fn property(case: Case) -> bool {
         let dir = tempfile::tempdir().unwrap();
-        let builder = Database::builder().page_size(case.setup.page_size);
-        let builder = if case.setup.is_cramped {
-            builder.memory_limits(64 << 10, 256 << 10).spill_limit(96 << 10)
-        } else {
-            builder
-        };
-        let db = if case.setup.in_memory { builder.in_memory() } else { builder.open(dir.path().join("changes.pent")) };
-        let mut world = World { db: db.unwrap(), now: State::new(), snapshots: Vec::new() };
+        let db = case.setup.open(&dir.path().join("changes.pent"));
+        let mut world = World { db, now: State::new(), snapshots: Vec::new() };
         for (number, step) in case.steps.iter().enumerate() {
             world.step(number, step);
         }

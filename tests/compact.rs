@@ -46,8 +46,10 @@ impl Home {
     }
 }
 
-/// Entries in several trees, put in in random order by many commits, some of their values large.
-fn fill(db: &Database, state: &mut State, seed: u64, entries: u64, large_in: u64) {
+/// A store with entries in several trees, put in in random order by many commits, some of their values large: one in `large_in`, if that is not zero.
+fn filled(seed: u64, entries: u64, large_in: u64) -> (Home, Database, State) {
+    let home = Home::new();
+    let (db, mut state) = (home.open(), State::new());
     let mut random = Random(seed);
     let mut left = entries;
     while left > 0 {
@@ -68,6 +70,7 @@ fn fill(db: &Database, state: &mut State, seed: u64, entries: u64, large_in: u64
         left -= left.min(2000);
     }
     db.checkpoint().unwrap();
+    (home, db, state)
 }
 
 /// Removes the entries that `goes` says, by their number in the order of the keys of their tree.
@@ -88,6 +91,12 @@ fn thin_out(db: &Database, state: &mut State, mut goes: impl FnMut(usize, usize)
     db.checkpoint().unwrap();
 }
 
+/// Says of nine in ten that they go, at random.
+fn nine_in_ten(seed: u64) -> impl FnMut(usize, usize) -> bool {
+    let mut random = Random(seed);
+    move |_, _| random.below(10) != 0
+}
+
 /// Compacts, and looks at the length of the file after every step.
 fn compact_watched(db: &Database, path: &Path) -> Compaction {
     let before = file_len(path);
@@ -104,6 +113,13 @@ fn compact_watched(db: &Database, path: &Path) -> Compaction {
     compactor.progress().clone()
 }
 
+/// The store is in order, and has exactly this.
+#[track_caller]
+fn assert_has(db: &Database, state: &State) {
+    assert_sees(&db.snapshot().unwrap(), state);
+    assert_clean(db);
+}
+
 #[track_caller]
 fn assert_compact(home: &Home, state: &State, len: u64) {
     let fresh = home.fresh_copy(state);
@@ -113,14 +129,11 @@ fn assert_compact(home: &Home, state: &State, len: u64) {
 
 /// Deletes in one way, compacts, and compares with a fresh copy.
 fn shrinks(seed: u64, entries: u64, large_in: u64, goes: impl FnMut(usize, usize) -> bool) {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, seed, entries, large_in);
+    let (home, db, mut state) = filled(seed, entries, large_in);
     thin_out(&db, &mut state, goes);
     let before = file_len(&home.path);
     let done = compact_watched(&db, &home.path);
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     println!("{before} bytes became {}: {done:?}", done.bytes_now);
     assert_eq!((done.bytes_before, done.bytes_now), (before, file_len(&home.path)));
     assert!(done.is_done && done.held.is_empty());
@@ -133,15 +146,13 @@ fn shrinks(seed: u64, entries: u64, large_in: u64, goes: impl FnMut(usize, usize
     assert_eq!(db.stats().bytes_written, written, "nothing to do is nothing written");
     db.close().unwrap();
     let db = home.open();
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     assert_compact(&home, &state, file_len(&home.path));
 }
 
 #[test]
 fn after_deleting_nine_in_ten_at_random() {
-    let mut random = Random(1);
-    shrinks(11, 120_000, 0, |_, _| random.below(10) != 0);
+    shrinks(11, 120_000, 0, nine_in_ten(1));
 }
 
 #[test]
@@ -156,23 +167,19 @@ fn after_deleting_every_other_entry() {
 
 #[test]
 fn after_deleting_large_values() {
-    let mut random = Random(2);
-    shrinks(14, 20_000, 12, |_, _| random.below(10) != 0);
+    shrinks(14, 20_000, 12, nine_in_ten(2));
 }
 
 #[test]
 fn after_dropping_trees() {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 15, 60_000, 0);
+    let (home, db, mut state) = filled(15, 60_000, 0);
     let mut txn = db.begin_write().unwrap();
     txn.drop_tree("orders").unwrap();
     txn.drop_tree("people").unwrap();
     txn.commit().unwrap();
     state.retain(|name, _| name == "places");
     let done = db.compact().unwrap();
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     assert_compact(&home, &state, done.bytes_now);
 }
 
@@ -209,18 +216,14 @@ fn a_store_without_free_places_does_not_grow_beyond_the_limit() {
     }
     let done = compact_watched(&db, &home.path);
     println!("{done:?}");
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     assert_compact(&home, &state, done.bytes_now);
 }
 
 #[test]
 fn beside_writers_and_readers() {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 16, 80_000, 400);
-    let mut random = Random(3);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let (home, db, mut state) = filled(16, 80_000, 400);
+    thin_out(&db, &mut state, nine_in_ten(3));
     let before = file_len(&home.path);
     let stop = AtomicBool::new(false);
     let (commits, reads) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -269,8 +272,7 @@ fn beside_writers_and_readers() {
     });
     assert!(commits.load(Ordering::Relaxed) >= 100 && reads.load(Ordering::Relaxed) > 0);
     state.insert("busy".to_owned(), Arc::new(mine));
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     assert!(file_len(&home.path) < before / 2, "{before} bytes became {}", file_len(&home.path));
     let done = db.compact().unwrap();
     assert_sees(&db.snapshot().unwrap(), &state);
@@ -279,11 +281,8 @@ fn beside_writers_and_readers() {
 
 #[test]
 fn stopped_and_begun_again() {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 17, 60_000, 300);
-    let mut random = Random(5);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let (home, db, mut state) = filled(17, 60_000, 300);
+    thin_out(&db, &mut state, nine_in_ten(5));
     let mut db = Some(db);
     for round in 0.. {
         let open = db.take().unwrap();
@@ -294,8 +293,7 @@ fn stopped_and_begun_again() {
             is_done = compactor.step(100_000).unwrap().is_done;
         }
         drop(compactor);
-        assert_sees(&open.snapshot().unwrap(), &state);
-        assert_clean(&open);
+        assert_has(&open, &state);
         if round % 3 == 1 {
             open.close().unwrap();
             db = Some(home.open());
@@ -312,13 +310,10 @@ fn stopped_and_begun_again() {
 
 #[test]
 fn what_a_snapshot_holds_is_told_and_won_when_it_goes() {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 18, 60_000, 0);
+    let (home, db, mut state) = filled(18, 60_000, 0);
     let before = state.clone();
     let report = db.snapshot().unwrap().labelled("nightly report");
-    let mut random = Random(6);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    thin_out(&db, &mut state, nine_in_ten(6));
     let full = file_len(&home.path);
     let done = db.compact().unwrap();
     println!("{full}: {done:?}");
@@ -329,8 +324,7 @@ fn what_a_snapshot_holds_is_told_and_won_when_it_goes() {
     // It sees all that there was before the removals.
     assert!(done.held[0].bytes > full / 2, "{:?} of {full}", done.held);
     assert_sees(&report, &before);
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     drop(report);
     let done = db.compact().unwrap();
     assert!(done.held.is_empty());
@@ -341,11 +335,8 @@ fn what_a_snapshot_holds_is_told_and_won_when_it_goes() {
 #[test]
 fn what_is_compacted_has_not_changed() {
     // Pages have another birth, entries have not: a difference across a compaction tells what writers did, and no more.
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 21, 60_000, 100);
-    let mut random = Random(9);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let (_home, db, mut state) = filled(21, 60_000, 100);
+    thin_out(&db, &mut state, nine_in_ten(9));
     // Who comes while it merges is not waited for, and has not been there for so long that what he sees would be left alone.
     let mut compactor = db.compactor().unwrap().patience(Duration::from_secs(3600));
     while compactor.step(20_000).unwrap().bytes_merged == 0 {}
@@ -395,18 +386,14 @@ fn a_large_value_gets_a_place_that_is_made_for_it() {
     db.checkpoint().unwrap();
     let done = compact_watched(&db, &home.path);
     println!("{done:?}");
-    assert_sees(&db.snapshot().unwrap(), &state);
-    assert_clean(&db);
+    assert_has(&db, &state);
     assert_compact(&home, &state, done.bytes_now);
 }
 
 #[test]
 fn in_the_background_within_a_budget() {
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 19, 40_000, 0);
-    let mut random = Random(7);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let (home, db, mut state) = filled(19, 40_000, 0);
+    thin_out(&db, &mut state, nine_in_ten(7));
     let started = std::time::Instant::now();
     let budget = 512 << 10;
     let compaction = db.compact_in_background(budget).unwrap();
@@ -442,11 +429,8 @@ fn where_there_is_nothing_to_do() {
 #[test]
 fn what_was_moved_survives_a_kill() {
     // The process ends without closing: journal and checkpoint must agree on what was moved and what was not.
-    let home = Home::new();
-    let (db, mut state) = (home.open(), State::new());
-    fill(&db, &mut state, 20, 30_000, 200);
-    let mut random = Random(8);
-    thin_out(&db, &mut state, |_, _| random.below(10) != 0);
+    let (home, db, mut state) = filled(20, 30_000, 200);
+    thin_out(&db, &mut state, nine_in_ten(8));
     let mut compactor = db.compactor().unwrap();
     for round in 0..12 {
         let is_done = compactor.step(200_000).unwrap().is_done;
@@ -462,8 +446,7 @@ fn what_was_moved_survives_a_kill() {
             std::fs::copy(entry.path(), left.path.with_file_name(entry.file_name())).unwrap();
         }
         let recovered = left.open();
-        assert_sees(&recovered.snapshot().unwrap(), &state);
-        assert_clean(&recovered);
+        assert_has(&recovered, &state);
         if is_done {
             break;
         }

@@ -105,14 +105,7 @@ fn read(db: &Database) -> State {
 fn what_was_told_is_what_is_there() {
     fn property(case: Case) -> bool {
         let dir = tempfile::tempdir().unwrap();
-        let builder = Database::builder().page_size(case.setup.page_size);
-        let builder = if case.setup.is_cramped {
-            builder.memory_limits(64 << 10, 256 << 10).spill_limit(96 << 10)
-        } else {
-            builder
-        };
-        let db = if case.setup.in_memory { builder.in_memory() } else { builder.open(dir.path().join("feed.pent")) };
-        let db = db.unwrap();
+        let db = case.setup.open(&dir.path().join("feed.pent"));
         let mut now = State::new();
         // One looks after each step, one now and then, one at the end; and some come later.
         let mut copies: Vec<Copy> = (0..3).map(|_| Copy::new(&db, Watch::all(), State::new())).collect();

@@ -15,10 +15,10 @@
 mod gate;
 
 use gate::GateMedium;
-use pentimento::{Bug, Database, Durability, FileLogs, MemoryMedium, Snapshot};
+use pentimento::{Bug, Database, Durability, FileLogs, MemoryMedium, Snapshot, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A law's test: says what it saw broken.
@@ -216,19 +216,22 @@ fn law_5_a_snapshot_sees_whole_commits() {
     holds_and_bites(law_5, &[Bug::PublishBeforeInstall]);
 }
 
+/// A commit by another thread, which is to wait for the gate.
+fn committing(db: &Database, value: Vec<u8>) -> JoinHandle<pentimento::Result<Timestamp>> {
+    let db = db.clone();
+    thread::spawn(move || {
+        let mut txn = db.begin_write().expect("the turn");
+        txn.tree("entries").expect("the tree").insert(key(0), value).expect("an insert");
+        txn.commit()
+    })
+}
+
 fn law_6(bug: Option<Bug>) -> Result<(), String> {
     let medium = GateMedium::default();
     let db = open(&medium, bug);
     overwrite(&db, 0, Durability::Sync);
     medium.close_gate();
-    let commit = thread::spawn({
-        let db = db.clone();
-        move || {
-            let mut txn = db.begin_write().expect("the turn");
-            txn.tree("entries").expect("the tree").insert(key(0), b"promised").expect("an insert");
-            txn.commit()
-        }
-    });
+    let commit = committing(&db, b"promised".to_vec());
     medium.wait_for_arrival();
     let seen = db
         .snapshot()
@@ -256,14 +259,7 @@ fn law_6_beside_a_journal(bug: Option<Bug>) -> Result<(), String> {
     let db = builder.open_on(Box::new(medium.clone()), Some(Box::new(logs)), true).expect("a new store");
     overwrite(&db, 0, Durability::Sync);
     medium.close_gate();
-    let commit = thread::spawn({
-        let db = db.clone();
-        move || {
-            let mut txn = db.begin_write().expect("the turn");
-            txn.tree("entries").expect("the tree").insert(key(0), vec![1; 10_000]).expect("an insert");
-            txn.commit()
-        }
-    });
+    let commit = committing(&db, vec![1; 10_000]);
     medium.wait_for_arrival();
     medium.let_one_pass();
     let flush = thread::spawn({

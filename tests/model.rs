@@ -16,11 +16,10 @@ mod steps;
 
 use bytes::Bytes;
 use common::{State, assert_clean, assert_sees, assert_walk, cases};
-use pentimento::{Builder, Database, Durability, Error, OwnedRange, Snapshot};
+use pentimento::{Database, Error, OwnedRange, Snapshot};
 use quickcheck::QuickCheck;
 use std::path::PathBuf;
-use std::time::Duration;
-use steps::{Case, Lasting, Setup, Step};
+use steps::{Case, Setup, Step};
 
 /// How many snapshots are held at most.
 const SNAPSHOTS: usize = 12;
@@ -57,9 +56,7 @@ impl World {
     fn new(setup: Setup) -> World {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.pent");
-        let builder = builder(setup);
-        let db = if setup.in_memory { builder.in_memory() } else { builder.open(&path) };
-        let db = Some(db.unwrap());
+        let db = Some(setup.open(&path));
         World { setup, _dir: dir, path, db, now: State::new(), snapshots: Vec::new(), kept: Vec::new() }
     }
 
@@ -72,12 +69,7 @@ impl World {
             Step::Transaction { ops, lasting, commit } => {
                 let mut txn = self.db().begin_write().unwrap();
                 let base = txn.base();
-                txn.set_durability(match lasting {
-                    Lasting::Sync => Durability::Sync,
-                    Lasting::Interval => Durability::Interval(Duration::from_millis(3)),
-                    Lasting::None => Durability::None,
-                })
-                .unwrap();
+                txn.set_durability(lasting.durability()).unwrap();
                 let mut state = self.now.clone();
                 apply::all(&mut txn, ops, &mut state);
                 if *commit {
@@ -159,14 +151,14 @@ impl World {
         self.release_all();
         self.db.take().expect("it is open").close().unwrap();
         if read_only_first {
-            let db = builder(self.setup).read_only(true).open(&self.path).unwrap();
+            let db = self.setup.builder().read_only(true).open(&self.path).unwrap();
             assert_sees(&db.snapshot().unwrap(), &self.now);
             assert!(matches!(db.begin_write(), Err(Error::ReadOnly)));
             assert_clean(&db);
             db.close().unwrap();
         }
         // The page size is the file's, whatever is asked for.
-        self.db = Some(builder(Setup { page_size: 8192, ..self.setup }).open(&self.path).unwrap());
+        self.db = Some(Setup { page_size: 8192, ..self.setup }.builder().open(&self.path).unwrap());
         assert_sees(&self.db().snapshot().unwrap(), &self.now);
     }
 
@@ -188,11 +180,6 @@ impl World {
         self.reopen(false);
         assert_clean(self.db());
     }
-}
-
-fn builder(setup: Setup) -> Builder {
-    let builder = Database::builder().page_size(setup.page_size);
-    if setup.is_cramped { builder.memory_limits(64 << 10, 256 << 10).spill_limit(96 << 10) } else { builder }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What a random history is made of, and how a failing one is made smaller.
 
-use pentimento::MAX_KEY_LEN;
+use pentimento::{Builder, Database, Durability, MAX_KEY_LEN};
 use quickcheck::{Arbitrary, Gen, empty_shrinker};
 use std::ops::Bound;
+use std::path::Path;
+use std::time::Duration;
 
 /// How the store is opened.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +13,19 @@ pub struct Setup {
     pub in_memory: bool,
     /// Limits on memory so small that transactions spill, checkpoints start by themselves, and writers wait for them.
     pub is_cramped: bool,
+}
+
+impl Setup {
+    pub fn builder(self) -> Builder {
+        let builder = Database::builder().page_size(self.page_size);
+        if self.is_cramped { builder.memory_limits(64 << 10, 256 << 10).spill_limit(96 << 10) } else { builder }
+    }
+
+    /// A new store, which takes `path` if it is to be a file.
+    pub fn open(self, path: &Path) -> Database {
+        let builder = self.builder();
+        if self.in_memory { builder.in_memory() } else { builder.open(path) }.unwrap()
+    }
 }
 
 /// One change of, or look at, the tree of a transaction that `tree` chooses.
@@ -54,6 +69,16 @@ pub enum Lasting {
     Sync,
     Interval,
     None,
+}
+
+impl Lasting {
+    pub fn durability(self) -> Durability {
+        match self {
+            Lasting::Sync => Durability::Sync,
+            Lasting::Interval => Durability::Interval(Duration::from_millis(3)),
+            Lasting::None => Durability::None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
