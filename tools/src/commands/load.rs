@@ -1,13 +1,11 @@
-//! `pent load`: entries from text into a store. The only command that writes to the store that it is given.
+//! `pent load`: entries from text into a store.
 
-use super::help;
+use super::{IntoStoreArgs, help};
 use crate::format::count;
 use crate::{Context, Error, Result};
 use pentimento::{Database, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader};
 
 const AFTER_HELP: &str = help!(
     "\
@@ -27,13 +25,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Args {
-    /// The file of the store, which is made if it is missing; nobody else may have it open
-    #[arg(value_name = "STORE")]
-    store: PathBuf,
-
-    /// Read this file instead of the standard input
-    #[arg(short, long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    #[command(flatten)]
+    into: IntoStoreArgs,
 
     /// The tree for entries that name none
     #[arg(long, value_name = "NAME", default_value = "main")]
@@ -56,11 +49,8 @@ pub struct Report {
 /// # Errors
 /// When the input is not in a known format, or the store refuses or fails.
 pub fn main(args: &Args, context: &Context) -> Result<()> {
-    let input: Box<dyn BufRead> = match &args.input {
-        Some(path) => Box::new(BufReader::with_capacity(1 << 20, File::open(path).map_err(Error::io("open", path))?)),
-        None => Box::new(BufReader::with_capacity(1 << 20, io::stdin().lock())),
-    };
-    let db = Database::open(&args.store)?;
+    let input = BufReader::with_capacity(1 << 20, args.into.open_input()?);
+    let db = Database::open(&args.into.store)?;
     let report = load(&db, input, &args.tree, context)?;
     db.close()?;
     context.print(&report, |report, _| {

@@ -25,6 +25,8 @@ pub mod tree;
 
 use crate::inspect::{Forest, Problem, StoreFile, Survey};
 use crate::{Context, Error, Result};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 /// Appends the exit codes to the examples of a command.
@@ -53,6 +55,28 @@ pub struct StoreArg {
 impl StoreArg {
     pub(crate) fn open(&self) -> Result<StoreFile> {
         StoreFile::open(&self.store)
+    }
+}
+
+/// The store that a command writes to, and what it reads for it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct IntoStoreArgs {
+    /// The file of the store, which is made if it is missing; nobody else may have it open
+    #[arg(value_name = "STORE")]
+    pub(crate) store: PathBuf,
+
+    /// Read this file instead of the standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+}
+
+impl IntoStoreArgs {
+    /// The file, or the standard input.
+    pub(crate) fn open_input(&self) -> Result<Box<dyn Read>> {
+        Ok(match &self.input {
+            Some(path) => Box::new(File::open(path).map_err(Error::io("open", path))?),
+            None => Box::new(io::stdin().lock()),
+        })
     }
 }
 

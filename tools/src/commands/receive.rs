@@ -1,13 +1,11 @@
 //! `pent receive`: backup streams into a store.
 
-use super::help;
+use super::{IntoStoreArgs, help};
 use crate::format::count;
 use crate::{Context, Error, Interrupt, Result};
 use pentimento::{Database, Received, Receiver};
 use serde::Serialize;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 const AFTER_HELP: &str = help!(
@@ -30,13 +28,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Args {
-    /// The file of the store, which is made if it is missing; nobody else may have it open
-    #[arg(value_name = "STORE")]
-    store: PathBuf,
-
-    /// Read this file instead of the standard input
-    #[arg(short, long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    #[command(flatten)]
+    into: IntoStoreArgs,
 
     /// Apply increments although this copy was changed by others; such changes stay where they are not overwritten
     #[arg(long)]
@@ -107,15 +100,11 @@ pub fn main(args: &Args, context: &Context) -> Result<()> {
     if args.position {
         return position(args, context);
     }
-    let input: Box<dyn Read> = match &args.input {
-        Some(path) => Box::new(File::open(path).map_err(Error::io("open", path))?),
-        None if io::stdin().is_terminal() => {
-            let why = "there is no stream: pipe one in, or name a file with -i";
-            return Err(Error::Usage(why.to_owned()));
-        }
-        None => Box::new(io::stdin().lock()),
-    };
-    let db = Database::open(&args.store)?;
+    if args.into.input.is_none() && io::stdin().is_terminal() {
+        return Err(Error::Usage("there is no stream: pipe one in, or name a file with -i".to_owned()));
+    }
+    let input = args.into.open_input()?;
+    let db = Database::open(&args.into.store)?;
     let receiver = db.receiver()?.accept_local_changes(args.accept_local_changes);
     let report = receive(receiver.replace_everything(args.replace_everything), input, context)?;
     db.close()?;
@@ -168,13 +157,13 @@ fn has_more(input: &mut impl BufRead) -> Result<bool> {
 }
 
 fn position(args: &Args, context: &Context) -> Result<()> {
-    if !args.store.exists() {
+    if !args.into.store.exists() {
         return Err(Error::Unreadable(format!(
             "{} does not exist, so nothing of a stream is there",
-            args.store.display()
+            args.into.store.display()
         )));
     }
-    let db = Database::open(&args.store)?;
+    let db = Database::open(&args.into.store)?;
     let found = db.receiver()?.position();
     db.close()?;
     let report = PositionReport {
