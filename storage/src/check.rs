@@ -122,7 +122,7 @@ impl Store {
         checker.table_pages();
         checker.named(&reclaimer);
         for run in self.reserved.lock().clone() {
-            checker.claim(run, || "a copy that a compaction is making".to_owned());
+            checker.claim(run, || "what a compaction copies to, or what is being punched out".to_owned());
         }
         checker.slots();
         let in_use = self.frames.in_use();

@@ -47,6 +47,8 @@ pub enum Bug {
     FreeNamedTables,
     /// Opening takes no notice of what only named snapshots need.
     ForgetNamedHistory,
+    /// Law 1: what is punched reaches two blocks beyond what is free.
+    PunchTooFar,
     /// A concurrent transaction reads what is newest, again and again, instead of one moment.
     ReadAnew,
 }

@@ -32,6 +32,8 @@ fn class_of(slots: u64) -> usize {
 pub(crate) struct Slots {
     end: u64,
     free_slots: u64,
+    /// How many slots were given back since the free stretches were last looked through for blocks to give back.
+    released: u64,
     /// Length by start.
     stretches: BTreeMap<u64, u64>,
     /// Starts by length class, and which classes are not empty.
@@ -48,6 +50,7 @@ impl Slots {
         let mut slots = Slots {
             end,
             free_slots: 0,
+            released: 0,
             stretches: BTreeMap::new(),
             classes: [const { BTreeSet::new() }; 64],
             occupied: 0,
@@ -200,6 +203,35 @@ impl Slots {
 
     /// Gives a run back.
     pub fn release(&mut self, run: Run) {
+        self.released += run.slots;
+        self.put_back(run);
+    }
+
+    /// How many free slots may still have blocks that nobody was told to give back, at most.
+    pub fn unpunched(&self) -> u64 {
+        self.released.min(self.free_slots)
+    }
+
+    /// From here on what is free now counts as looked through. The longest free stretches of at least `least` slots, `most` of them; those of similar length by place.
+    pub fn look_through(&mut self, least: u64, most: usize) -> Vec<Run> {
+        self.released = 0;
+        let classes = (class_of(least)..self.classes.len()).rev();
+        let starts = classes.flat_map(|class| self.classes[class].iter());
+        let stretches = starts.map(|start| Run { start: *start, slots: self.stretches[start] });
+        stretches.filter(|run| run.slots >= least).take(most).collect()
+    }
+
+    /// Takes a whole free stretch; `false` if it is none any more.
+    pub fn take_stretch(&mut self, run: Run) -> bool {
+        let is_there = self.stretches.get(&run.start) == Some(&run.slots);
+        if is_there {
+            self.remove(run.start);
+        }
+        is_there
+    }
+
+    /// Puts back what [`take_stretch`](Slots::take_stretch) took, looked through.
+    pub fn put_back(&mut self, run: Run) {
         let (mut start, mut end) = (run.start, run.end());
         assert!(end <= self.end, "slots {run:?} are given back past the end of the file");
         if let Some((&before, &slots)) = self.stretches.range(..end).next_back() {
@@ -257,6 +289,19 @@ mod tests {
                     let run = held.swap_remove(number as usize % held.len());
                     slots.release(run);
                     used[run.start as usize..run.end() as usize].fill(false);
+                } else if what % 16 == 2 {
+                    // Some of the longest are taken out, and put back.
+                    let least = u64::from(number % 4) + 1;
+                    let mut expected: Vec<Run> = slots.free_stretches().filter(|run| run.slots >= least).collect();
+                    expected.sort_by_key(|run| (std::cmp::Reverse(class_of(run.slots)), run.start));
+                    expected.truncate(3);
+                    let longest = slots.look_through(least, 3);
+                    assert_eq!(longest, expected);
+                    assert_eq!(slots.unpunched(), 0);
+                    assert!(longest.iter().all(|run| slots.take_stretch(*run) && !slots.take_stretch(*run)));
+                    assert!(longest.iter().all(|run| slots.is_used(*run)));
+                    longest.into_iter().for_each(|run| slots.put_back(run));
+                    assert_eq!(slots.unpunched(), 0, "what is put back has been looked through");
                 } else if what % 16 == 1 {
                     if let Some(end) = slots.cut_at(CUT_SLOTS) {
                         slots.cut(end);

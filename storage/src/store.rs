@@ -255,6 +255,12 @@ impl Store {
         self.clock.durable()
     }
 
+    /// The durable checkpoint: up to here the medium itself has everything. [`Timestamp::ZERO`] in a store in memory.
+    #[must_use]
+    pub fn checkpointed(&self) -> Timestamp {
+        self.pins.durable.get().unwrap_or_default()
+    }
+
     /// The name of the medium, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -25,6 +25,7 @@ const TABLE: &[(Broken, &str)] = &[
     (Broken::Engine(Bug::ReuseRetainedSlots), "a held snapshot, or the checker"),
     (Broken::Engine(Bug::ForgetReaders), "a held snapshot, or the checker"),
     (Broken::Engine(Bug::LeakSlots), "the checker"),
+    (Broken::Engine(Bug::PunchTooFar), "a held snapshot, the checker, or an image"),
     (Broken::Engine(Bug::SkipDataSync), "an image whose meta names what is not there"),
     (Broken::Engine(Bug::SkipJournalSync), "an image without what was promised"),
     (Broken::Engine(Bug::SkipRecordChecksum), "an image with a torn record"),

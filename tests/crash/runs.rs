@@ -68,5 +68,6 @@ fn finish(disk: &Disk, mut session: Session, tally: &Tally) -> Result<Model, Tro
     add(&tally.named, session.deeds.named);
     add(&tally.restored, session.deeds.restored);
     add(&tally.cuts, disk.cuts());
+    add(&tally.punches, disk.punches());
     Ok(std::mem::take(&mut session.model))
 }

@@ -28,6 +28,7 @@ tally! {
     checkpoints: "checkpoints in them",
     spilled: "pages that their transactions spilled",
     cuts: "times that their files were cut",
+    punches: "holes that were punched into them",
     reopened: "times that their stores were closed and opened again",
     felled: "trees that they dropped and that were too large to go at once",
     moved: "bytes that their compactions moved",

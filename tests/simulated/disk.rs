@@ -33,6 +33,7 @@ pub(super) struct State {
     record: Record,
     calls: u64,
     cuts: u64,
+    punches: u64,
     syncs_take: Duration,
     fault: Fault,
     probe: Option<Probe>,
@@ -78,6 +79,7 @@ impl Disk {
             record: Vec::new(),
             calls: 0,
             cuts: 0,
+            punches: 0,
             syncs_take: Duration::ZERO,
             fault: Fault::None,
             probe: None,
@@ -122,6 +124,11 @@ impl Disk {
     /// How many times a file was made shorter.
     pub fn cuts(&self) -> u64 {
         self.state().cuts
+    }
+
+    /// How many holes were punched into a file.
+    pub fn punches(&self) -> u64 {
+        self.state().punches
     }
 
     /// Asks at each event what readers can see.
@@ -202,6 +209,20 @@ impl Disk {
         state.files[file].blocks.cut(len);
         state.push(What::Effect(Arc::new(Effect::SetLen { file, len })));
         Ok(())
+    }
+
+    /// A hint, so it tells of no failure. What reaches the disk of it may be any part, at any time, as of a write of zeros.
+    pub(super) fn punch(&self, file: usize, offset: u64, len: u64) {
+        let mut state = self.state();
+        if state.count() != Verdict::Go {
+            return;
+        }
+        assert_eq!(file, STORE, "only the store is punched");
+        let zeros = vec![0; len as usize];
+        self.memory().write(offset, &zeros).expect("what is punched lies within the file");
+        state.files[file].blocks.punched(offset, len);
+        state.punches += 1;
+        state.push(What::Effect(Arc::new(Effect::Write { file, offset, bytes: zeros.into() })));
     }
 
     pub(super) fn sync(&self, target: Target) -> io::Result<()> {

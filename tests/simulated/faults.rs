@@ -83,6 +83,12 @@ impl Blocks {
         self.0.extend(offset / BLOCK..(offset + len).div_ceil(BLOCK));
     }
 
+    /// Whole blocks alone are given back.
+    pub fn punched(&mut self, offset: u64, len: u64) {
+        let blocks = offset.div_ceil(BLOCK)..(offset + len) / BLOCK;
+        self.0.retain(|block| !blocks.contains(block));
+    }
+
     pub fn cut(&mut self, len: u64) {
         self.0.split_off(&len.div_ceil(BLOCK));
     }

@@ -37,6 +37,10 @@ unsafe impl Medium for SimulatedMedium {
         self.0.sync(Target::File(STORE))
     }
 
+    fn punch(&self, offset: u64, len: u64) {
+        self.0.punch(STORE, offset, len);
+    }
+
     fn path(&self) -> &Path {
         Path::new("<simulated>")
     }

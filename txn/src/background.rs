@@ -7,7 +7,7 @@
 use crate::database::Shared;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Instant, Mutex};
-use crate::{Error, Result};
+use crate::{Error, Result, Timestamp};
 use pentimento_storage::stand_back;
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +16,8 @@ const TIDY_EVERY: Duration = Duration::from_millis(200);
 const TIDY_SOON: Duration = Duration::from_millis(1);
 /// How often it looks whether a snapshot is due.
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
+/// After so long without commits a store gives back what it keeps on the disk for later.
+const REST_AFTER: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -155,6 +157,7 @@ fn make_checkpoints(shared: &Shared) {
     stand_back();
     let (mut retry, mut idle) = (FIRST_RETRY, TIDY_EVERY);
     let mut retain_at = Instant::now();
+    let mut rest = Rest::new(shared);
     loop {
         match shared.background.checkpoints.wait(Some(idle)) {
             Wake::Stop => return,
@@ -175,9 +178,34 @@ fn make_checkpoints(shared: &Shared) {
             let pause = if done.is_ok() { RETAIN_EVERY } else { LAST_RETRY };
             retain_at = Instant::now().checked_add(pause).unwrap_or(retain_at);
         }
+        rest.look(shared);
         shared.sidecar.tick(shared);
         shared.look_out.iter().for_each(|look_out| look_out.look(&shared.store));
         idle = if shared.store.reclaim(4096).waiting > 0 { TIDY_SOON } else { TIDY_EVERY };
+    }
+}
+
+/// Whether commits still come.
+struct Rest {
+    newest: Timestamp,
+    since: Instant,
+    is_trimmed: bool,
+}
+
+impl Rest {
+    fn new(shared: &Shared) -> Rest {
+        Rest { newest: shared.store.installed(), since: Instant::now(), is_trimmed: true }
+    }
+
+    /// Once after each pause that began with a checkpoint of everything, gives back what is kept for later.
+    fn look(&mut self, shared: &Shared) {
+        let newest = shared.store.installed();
+        if newest != self.newest {
+            *self = Rest { newest, since: Instant::now(), is_trimmed: false };
+        } else if !self.is_trimmed && self.since.elapsed() >= REST_AFTER && shared.store.checkpointed() == newest {
+            // Nothing is left to be written, so this fails only if the store is poisoned: every writer is told so.
+            self.is_trimmed = shared.checkpoint_and_trim().is_ok();
+        }
     }
 }
 

@@ -164,12 +164,28 @@ impl Shared {
 
     /// Makes everything so far durable in the data file, and lets go of the journal's files that are not needed any more.
     pub fn checkpoint(&self) -> Result<Timestamp> {
-        let journal = self.journal.get();
-        if let Some(journal) = journal {
+        if let Some(journal) = self.journal.get() {
             journal.checkpoint_begins();
         }
+        self.finish_checkpoint()
+    }
+
+    /// The same; then what is kept on the disk for later, but holds nothing, is given back.
+    pub fn checkpoint_and_trim(&self) -> Result<Timestamp> {
+        if let Some(journal) = self.journal.get() {
+            journal.thorough_checkpoint_begins();
+        }
+        let at = self.finish_checkpoint()?;
+        if let Some(journal) = self.journal.get() {
+            journal.trim();
+        }
+        self.store.trim();
+        Ok(at)
+    }
+
+    fn finish_checkpoint(&self) -> Result<Timestamp> {
         let at = self.store.checkpoint()?;
-        if let Some(journal) = journal {
+        if let Some(journal) = self.journal.get() {
             journal.checkpoint_is_durable(at);
         }
         Ok(at)

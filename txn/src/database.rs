@@ -327,12 +327,14 @@ impl Database {
         Ok(WriteTransaction::new(set, self.handle.clone()))
     }
 
-    /// Makes every commit so far durable, and returns when it is. The data file then holds the whole state of the timestamp that is returned.
+    /// Makes every commit so far durable, and returns when it is. The data file then holds the whole state of the timestamp that is returned. Whoever asks for this wants
+    /// little left beside it: room on the disk that is kept for later, but holds nothing, is given back, in the journal and, where it is much, within the data file. A
+    /// store that nothing is committed to for some seconds does the same in the background.
     ///
     /// # Errors
     /// [`Error::DiskFull`] leaves everything as it was; other failures of the disk may end writing until the store is opened again.
     pub fn checkpoint(&self) -> Result<Timestamp> {
-        self.handle.shared.checkpoint()
+        self.handle.shared.checkpoint_and_trim()
     }
 
     /// Makes every commit so far durable, whatever durability they asked for.

@@ -7,7 +7,8 @@
 //! 3. Whoever waits for durability waits together (`group.rs`): one of them leads, notes the newest *installed* timestamp, writes what is buffered, syncs
 //!    every file that has unsynced records, oldest first, and publishes no further than its note.
 //! 4. A failed write or sync poisons the store.
-//! 5. A file is reused only when a durable checkpoint covers all its records, and under a fresh salt.
+//! 5. A file is reused, or removed, only when a durable checkpoint covers all its records; reused under a fresh salt.
+//! 6. No more files are kept for reuse than were in use at once since the checkpoint before, and none in a store at rest.
 //!
 //! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync.
 
@@ -45,7 +46,7 @@ const FULL_BUFFER_BYTES: usize = 1 << 20;
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// How many segments may hold records that no checkpoint covers.
 const MAX_SEGMENTS: usize = 4;
-/// How many files without records are kept for reuse.
+/// How many files without records are kept for reuse, at most.
 const MAX_SPARE: usize = 2;
 
 /// A segment that records are appended to, or were.
@@ -79,6 +80,8 @@ struct State {
     spare_bytes: Vec<u8>,
     /// Files whose records a durable checkpoint covers.
     spare: Vec<u64>,
+    /// How many segments were in use at once since the last checkpoint was durable.
+    peak: usize,
     next_number: u64,
     next_sequence: u64,
     /// A name was made since the last sync of the folder.
@@ -180,6 +183,7 @@ impl Journal {
                 spare_bytes: Vec::new(),
                 next_number: 1,
                 spare: Vec::new(),
+                peak: 0,
                 next_sequence: sequence,
                 names_dirty: false,
                 switch: false,
@@ -274,6 +278,7 @@ impl Journal {
             last_crc: 0,
             is_dirty: true,
         });
+        state.peak = state.peak.max(state.segments.len());
         Ok(())
     }
 
@@ -400,10 +405,19 @@ impl Journal {
 
     /// A checkpoint begins: if much has gathered, later records go to another segment, so that this one can be reused soon.
     pub fn checkpoint_begins(&self) {
+        self.switch_beyond(self.segment_bytes / 8);
+    }
+
+    /// A checkpoint begins after which little shall be left: as [`checkpoint_begins`](Journal::checkpoint_begins), but less stays in the segment.
+    pub fn thorough_checkpoint_begins(&self) {
+        self.switch_beyond((self.segment_bytes / 8).min(PREPARE_MOST));
+    }
+
+    fn switch_beyond(&self, limit: u64) {
         let mut state = self.state.lock();
         state.since_checkpoint = 0;
         let current = state.segments.last().map_or(0, |segment| segment.written);
-        state.switch = current + state.buffer.len() as u64 > self.segment_bytes / 8;
+        state.switch = current + state.buffer.len() as u64 > limit;
     }
 
     /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
@@ -423,12 +437,26 @@ impl Journal {
         for segment in covered {
             state.spare.push(segment.number);
         }
-        while state.spare.len() > MAX_SPARE {
-            let number = state.spare.remove(0);
+        let keep = state.peak.saturating_sub(state.segments.len()).min(MAX_SPARE);
+        state.peak = state.segments.len();
+        let surplus = state.spare.len().saturating_sub(keep);
+        let surplus: Vec<u64> = state.spare.drain(..surplus).collect();
+        drop(state);
+        self.remove_spare(surplus);
+    }
+
+    /// Removes the files that are kept for reuse.
+    pub fn trim(&self) {
+        let spare = std::mem::take(&mut self.state.lock().spare);
+        self.remove_spare(spare);
+    }
+
+    /// Removes files that were spare. Nobody who appends waits for that.
+    fn remove_spare(&self, numbers: Vec<u64>) {
+        for number in numbers {
             if self.logs.remove(number).is_err() {
                 // It stays spare; the checkpoint is durable all the same.
-                state.spare.push(number);
-                break;
+                self.state.lock().spare.push(number);
             }
         }
     }
