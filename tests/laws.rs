@@ -13,25 +13,15 @@
 //! | 8 | bytes from disk are checked before they are believed | `SkipVerification` |
 
 mod gate;
+#[path = "common/planted.rs"]
+mod planted;
 
 use gate::GateMedium;
 use pentimento::{Bug, Database, Durability, FileLogs, MemoryMedium, Snapshot, Timestamp};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use planted::holds_and_bites;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-/// A law's test: says what it saw broken.
-type Test = fn(Option<Bug>) -> Result<(), String>;
-
-fn holds_and_bites(test: Test, bugs: &[Bug]) {
-    test(None).expect("the law holds");
-    for &bug in bugs {
-        let noticed = catch_unwind(AssertUnwindSafe(|| test(Some(bug))));
-        assert!(!matches!(noticed, Ok(Ok(()))), "the test does not notice {bug:?}");
-        println!("{bug:?} is noticed: {}", noticed.map_or("a panic".to_owned(), |result| result.unwrap_err()));
-    }
-}
 
 const ENTRIES: u32 = 400;
 

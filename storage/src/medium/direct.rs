@@ -4,11 +4,10 @@
 //! 1. It is a second way into a file that is written in the usual way as well; the system keeps both in step.
 //! 2. What cannot go this way (an offset or a length that is not whole blocks, a file system that does not offer it, an error) is left to the usual way, whose errors are the ones to be told.
 
-use parking_lot::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What offset, length and memory have to be multiples of: no device asks for more.
 const ALIGNMENT: usize = 4096;
