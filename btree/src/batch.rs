@@ -132,7 +132,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     }
 
     /// The number of the first entry from `at` on that does not belong into the leaf at the end of `path`.
-    fn end_of_group(&self, path: &Path, entries: &impl SortedEntries, at: usize) -> Result<usize, P::Error> {
+    pub(crate) fn end_of_group(&self, path: &Path, entries: &impl SortedEntries, at: usize) -> Result<usize, P::Error> {
         let mut upper = None;
         for depth in (0..path.len()).rev() {
             let (page, number) = path.step(depth);

@@ -77,6 +77,7 @@ pub(crate) fn check_step<'p>(left: &Node<'p>, right: &Node<'p>, entered: &Node<'
 impl Cursor {
     /// A walk over the part of the tree at `root` that lies within `bounds`.
     #[must_use]
+    #[inline]
     pub fn new(root: PageId, bounds: impl KeyBounds) -> Cursor {
         let (start, end) = (bounds.start(), bounds.end());
         Cursor { root, finished: is_empty(start, end), start: own(start), end: own(end), front: None, back: None }
@@ -179,24 +180,42 @@ impl Cursor {
         result
     }
 
+    /// Puts the front where the range begins. Gives the leaf and its entries that are left, if there are any.
+    #[inline(always)]
+    pub(crate) fn begin<'p, P: ReadPages>(
+        &mut self,
+        pages: &'p P,
+    ) -> Result<Option<(Node<'p>, Range<usize>)>, P::Error> {
+        if self.finished {
+            return Ok(None);
+        }
+        let front = self.front.insert(Stand::NOWHERE);
+        let leaf = front.path.descend_from(pages, self.root, Way::to_start(borrow(&self.start)))?;
+        front.leaf = leaf.page;
+        front.low = leaf.start_of(&self.start)?;
+        if leaf.count() < front.low + NEAR {
+            front.path.prefetch_next(pages)?;
+        }
+        front.high = leaf.end_of(&self.end)?;
+        front.edge = front.high < leaf.count();
+        if let Some(back) = self.back.as_ref().filter(|back| back.leaf == leaf.page) {
+            front.high = front.high.min(back.high);
+        }
+        let left = front.low..front.high;
+        Ok((!left.is_empty()).then_some((leaf, left)))
+    }
+
     fn front_leaf_or_fault<'p, P: ReadPages>(&mut self, pages: &'p P) -> Result<Option<Node<'p>>, P::Error> {
         if self.finished {
             return Ok(None);
         }
-        let mut leaf = match &self.front {
-            Some(front) => Node::read(pages, front.leaf)?,
-            None => {
-                let front = self.front.insert(Stand::NOWHERE);
-                let leaf = front.path.descend_from(pages, self.root, Way::to_start(borrow(&self.start)))?;
-                front.leaf = leaf.page;
-                front.low = leaf.start_of(&self.start)?;
-                if leaf.count() < front.low + NEAR {
-                    front.path.prefetch_next(pages)?;
-                }
-                self.enter_front(&leaf)?;
-                leaf
-            }
-        };
+        if self.front.is_none()
+            && let Some((leaf, _)) = self.begin(pages)?
+        {
+            return Ok(Some(leaf));
+        }
+        let Some(front) = &self.front else { return Ok(None) };
+        let mut leaf = Node::read(pages, front.leaf)?;
         while let Some(front) = &mut self.front {
             if front.low < front.high {
                 return Ok(Some(leaf));

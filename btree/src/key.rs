@@ -31,6 +31,7 @@ impl<'p> Key<'p> {
         if parts.prefix.is_empty() { Key(Repr::Borrowed(parts.suffix)) } else { Key(Repr::owned(parts)) }
     }
 
+    #[inline]
     pub(crate) fn owned(parts: Parts<'_>) -> Key<'static> {
         Key(Repr::owned(parts))
     }

@@ -196,16 +196,15 @@ pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> 
     Ok(find_in_unusual(page, body, key)?.map(|(_, stored)| (page, stored)))
 }
 
-/// The leaf that has `key` in the tree at `root`, and the number of its entry there.
+/// The number of the entry of `key` in the leaf to which [`descend`] came.
 #[inline(always)]
-pub(crate) fn place<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<Option<(PageId, usize)>, P::Error> {
-    let (page, body) = descend(pages, root, key, |_, _| Ok(()))?;
+pub(crate) fn index(page: PageId, body: &[u8], key: &[u8]) -> Result<Option<usize>, Fault> {
     if let Some(probe) = Probe::read(body, 0)
         && let Some(found) = probe.entry(key)
     {
-        return Ok(found.map(|(index, ..)| (page, index)));
+        return Ok(found.map(|(index, ..)| index));
     }
-    Ok(find_in_unusual(page, body, key)?.map(|(index, _)| (page, index)))
+    Ok(find_in_unusual(page, body, key)?.map(|(index, _)| index))
 }
 
 /// The leaf in a body to which [`descend`] came.

@@ -4,6 +4,7 @@
 //! iterator stays at its end.
 
 use std::iter::FusedIterator;
+use std::ops::Range as Span;
 
 use pentimento_storage::{CACHE_LINE, Hint, PageId};
 
@@ -72,13 +73,21 @@ pub struct Range<'p, P> {
 }
 
 impl<'p, P: ReadPages> Range<'p, P> {
+    #[inline]
     pub(crate) fn new(pages: &'p P, root: PageId, bounds: impl KeyBounds) -> Range<'p, P> {
         let cursor = Cursor::new(root, bounds);
         Range { pages, cursor, front: Window::EMPTY, back: None, shared: false }
     }
 
+    /// The range, with its first leaf read.
+    #[inline]
     pub(crate) fn read_front(mut self) -> Result<Self, P::Error> {
-        self.enter(true)?;
+        match self.cursor.begin(self.pages)? {
+            Some((leaf, Span { start: low, end: high })) => {
+                self.front = Window { leaf, low, high, beyond: Hint::NONE, asked: ASKED_MAX };
+            }
+            None => self.enter(true)?,
+        }
         Ok(self)
     }
 

@@ -1,22 +1,24 @@
 //! Removing many entries one by one, together.
 //!
 //! Who removes one key after the other is told of each whether it was there, which only takes a look. The entries are marked, and removed later:
-//! each leaf is then written once, without those that are marked.
+//! each leaf is then written once, without those that are marked. Who does not ask removes sorted keys, each leaf's when its turn comes.
 //!
 //! Promises: marks are used while the tree is as it was when they were made; a large value's page is freed with its entry; leaves that have
 //! become too small are merged with their neighbours, as after single removals.
 
+use std::collections::VecDeque;
+
 use pentimento_storage::PageId;
 
 use crate::balance::is_underfull;
-use crate::batch::OldEntries;
+use crate::batch::{OldEntries, SortedEntries};
 use crate::edit::Fill;
 use crate::leaf_writer::write_leaf;
 use crate::lookup;
 use crate::marks::{LeafMarks, Marks};
 use crate::node::{Node, damaged};
 use crate::pages::WritePages;
-use crate::path::Way;
+use crate::path::{Path, Way};
 use crate::tree_mut::TreeMut;
 
 /// How many leaves ahead one is asked for.
@@ -30,7 +32,9 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn mark(&self, key: &[u8], marks: &mut Marks) -> Result<bool, P::Error> {
-        Ok(lookup::place(self.pages, self.root, key)?.is_some_and(|(leaf, index)| marks.mark(leaf, index)))
+        let (leaf, body) = lookup::descend(self.pages, self.root, key, |_, _| Ok(()))?;
+        let known = marks.known(leaf);
+        Ok(lookup::index(leaf, body, key)?.is_some_and(|index| marks.mark(leaf, index, known)))
     }
 
     /// Removes the entries that are marked.
@@ -51,9 +55,51 @@ impl<P: WritePages> TreeMut<'_, P> {
         if removed != expected {
             return Err(damaged(self.root, "entries that were marked are not there").into());
         }
+        self.mend_all(thin)
+    }
+
+    /// Merges leaves that have become too small, each named by a key that belongs there.
+    fn mend_all(&mut self, mut thin: Vec<Vec<u8>>) -> Result<(), P::Error> {
         // In order, so that a leaf takes in those to its right.
         thin.sort_unstable();
         thin.iter().try_for_each(|key| self.mend(Way::Key(key)))
+    }
+
+    /// Removes the entries of keys that are in order already, and says how many were there. Keys that do not ascend are a fault. The values are of no meaning.
+    ///
+    /// # Errors
+    /// When a page is damaged or cannot be had. Some of the entries have been removed then.
+    pub fn remove_sorted(&mut self, keys: &impl SortedEntries) -> Result<u64, P::Error> {
+        let (mut ahead, mut next) = (VecDeque::with_capacity(LEAVES_AHEAD + 1), 0);
+        let (mut removed, mut thin) = (0, Vec::new());
+        loop {
+            while next < keys.len() && ahead.len() <= LEAVES_AHEAD {
+                let (path, page) = Path::seek_unread(self.pages, self.root, keys.entry(next).0)?;
+                self.pages.prefetch_mut(page);
+                let end = self.end_of_group(&path, keys, next)?;
+                ahead.push_back((page, next..end));
+                next = end;
+            }
+            let Some((page, group)) = ahead.pop_front() else { break };
+            let leaf = Node::read(self.pages, page)?;
+            let (mut marks, mut found_some) = (LeafMarks::default(), false);
+            for number in group {
+                let (key, _) = keys.entry(number);
+                if number > 0 && keys.entry(number - 1).0 >= key {
+                    return Err(damaged(page, "keys that should be sorted are not").into());
+                }
+                if let (index, true) = leaf.find(key)? {
+                    marks.mark(index);
+                    found_some = true;
+                }
+            }
+            if found_some {
+                // Leaves are merged only afterwards, so those that were found ahead stay what they are.
+                removed += self.remove_from_leaf(page, &marks, &mut thin)?;
+            }
+        }
+        self.mend_all(thin)?;
+        Ok(removed)
     }
 
     /// Writes a leaf anew without the entries that are marked, and says how many went. If it is too small then a key that belongs there is added to `thin`.

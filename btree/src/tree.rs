@@ -117,6 +117,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     ///
     /// # Errors
     /// When a page cannot be read or is damaged.
+    #[inline]
     pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'p, P>, P::Error> {
         Range::new(self.pages, self.root, bounds).read_front()
     }

@@ -115,7 +115,7 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
     check(&watched, root, &mut |finding| drop(finding.to_string()));
 
     type Change = fn(&mut TreeMut<'_, Watched>, &mut Random) -> Result<(), MemoryError>;
-    let changes: [Change; 13] = [
+    let changes: [Change; 14] = [
         |tree, random| tree.insert(&key(random.below(600)), &[1; 30]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 200]).map(drop),
         |tree, random| tree.insert(&key(random.below(600)), &[1; 3000]).map(drop),
@@ -125,6 +125,11 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
             let mut marks = Marks::default();
             (0..20).try_for_each(|_| tree.mark(&key(random.below(600)), &mut marks).map(drop))?;
             tree.remove_marked(marks)
+        },
+        |tree, random| {
+            let (from, step) = (random.below(600), 1 + random.below(9));
+            let keys = (from..from + 60 * step).step_by(step).map(|n| (key(n), Vec::new())).collect();
+            tree.remove_sorted(&Sorted(keys)).map(drop)
         },
         |tree, random| tree.remove_range(key(random.below(600))..key(random.below(600))).map(drop),
         |tree, _| tree.pop_first().map(drop),

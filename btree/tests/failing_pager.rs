@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::Store;
+use common::{Sorted, Store};
 use pentimento_btree::memory::{MemoryError, MemoryPages};
 use pentimento_btree::{Marks, PageMut, ReadPages, TreeMut, WritePages, dismantle};
 use pentimento_storage::PageId;
@@ -64,7 +64,7 @@ fn every_call_may_fail() {
         store.tree_mut().insert(&key(n * 10 % 2999), &vec![1; len]).unwrap();
     }
     type Change = fn(&mut TreeMut<'_, Failing>) -> Result<(), MemoryError>;
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 11] = [
         ("inserts", |tree| (0..200).try_for_each(|n| tree.insert(&key(n * 13), &[2; 60]).map(drop))),
         ("large inserts", |tree| (0..20).try_for_each(|n| tree.insert(&key(n * 99), &[2; 900]).map(drop))),
         ("reserve", |tree| tree.reserve(&key(77), 900).map(drop)),
@@ -72,6 +72,10 @@ fn every_call_may_fail() {
             let mut marks = Marks::default();
             (0..300).try_for_each(|n| tree.mark(&key(n * 10), &mut marks).map(drop))?;
             tree.remove_marked(marks)
+        }),
+        ("deletes together", |tree| {
+            let keys = (0..3000).step_by(7).map(|n| (key(n), Vec::new())).collect();
+            tree.remove_sorted(&Sorted(keys)).map(drop)
         }),
         ("removals", |tree| (0..300).try_for_each(|n| tree.remove(&key(n * 10)).map(drop))),
         ("remove_range", |tree| tree.remove_range(key(400)..key(2500)).map(drop)),

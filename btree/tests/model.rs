@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use common::{Model, Random, Sorted, Store};
@@ -37,6 +38,8 @@ enum Op {
     RemoveRange(u16, u16, u8),
     /// One by one, together: a start, how many, how far apart.
     RemoveMarked(u16, u16, u8),
+    /// In order, together: likewise.
+    RemoveSorted(u16, u16, u8),
     Clear,
     Get(u16),
     Walk(u16, u16, u8, u64),
@@ -59,6 +62,7 @@ impl Arbitrary for Op {
             20 => Op::Sorted(a, b, u8::arbitrary(g), u16::arbitrary(g)),
             21..=23 => Op::Bulk(Vec::arbitrary(g), bool::arbitrary(g)),
             24 => Op::RemoveRange(a, b, u8::arbitrary(g)),
+            25 if a % 2 == 0 => Op::RemoveSorted(a, b, u8::arbitrary(g)),
             25 => Op::RemoveMarked(a, b, u8::arbitrary(g)),
             26 if a % 8 == 0 => Op::Clear,
             27 => Op::Prefix(a),
@@ -211,6 +215,13 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
                 assert_eq!(store.tree_mut().mark(&key, &mut marks).unwrap(), model.remove(&key).is_some());
             }
             store.tree_mut().remove_marked(marks).unwrap();
+        }
+        Op::RemoveSorted(start, count, step) => {
+            let numbers = (0..count % 1000).map(|n| start.wrapping_add(n.wrapping_mul(u16::from(*step))));
+            let keys: BTreeSet<Vec<u8>> = numbers.map(key).collect();
+            let there = keys.iter().filter(|key| model.remove(*key).is_some()).count();
+            let keys = Sorted(keys.into_iter().map(|key| (key, Vec::new())).collect());
+            assert_eq!(store.tree_mut().remove_sorted(&keys).unwrap(), there as u64);
         }
         Op::Clear => {
             assert_eq!(store.tree_mut().clear().unwrap(), model.len() as u64);

@@ -43,6 +43,10 @@ fn step(txn: &mut ConcurrentTransaction, model: &mut Entries, random: &mut Rando
             model.insert(key, value);
         }
         3 => assert_eq!(tree.replace(&key, b"replaced")?, model.insert(key, b"replaced".to_vec())),
+        4 if random.below(2) == 0 => {
+            tree.delete(&key)?;
+            model.remove(&key);
+        }
         4 => assert_eq!(tree.remove(&key)?, model.remove(&key).is_some()),
         5 => assert_eq!(tree.take(&key)?, model.remove(&key)),
         6 => {

@@ -53,7 +53,7 @@ pub fn all(txn: &mut WriteTransaction, ops: &[Op], state: &mut State) {
     }
 }
 
-/// Inserts, or removals, that follow one another: keys in order, backwards or scattered, some of them more than once, values small and at
+/// Inserts, removals or deletes that follow one another: keys in order, backwards or scattered, some of them more than once, values small and at
 /// times too large for a leaf.
 fn burst(txn: &mut WriteTransaction, state: &mut State, trees: (u8, u8), start: u16, count: u8, kind: u8, seed: u64) {
     for step in 0..u16::from(count) * 2 {
@@ -67,7 +67,13 @@ fn burst(txn: &mut WriteTransaction, state: &mut State, trees: (u8, u8), start: 
         if kind & 32 != 0 {
             let key = key(family, number);
             let entries = Arc::make_mut(state.entry(name(family)).or_default());
-            assert_eq!(txn.tree(&name(family)).unwrap().remove(&key).unwrap(), entries.remove(&key).is_some());
+            let mut tree = txn.tree(&name(family)).unwrap();
+            let was_there = entries.remove(&key).is_some();
+            if kind & 16 != 0 {
+                tree.delete(&key).unwrap();
+            } else {
+                assert_eq!(tree.remove(&key).unwrap(), was_there);
+            }
             continue;
         }
         let len = if kind & 64 != 0 { value_len(number.wrapping_add(step)) } else { usize::from(step % 150) };
@@ -120,6 +126,10 @@ fn apply(tree: &mut TreeMut<'_>, entries: &mut Entries, family: u8, op: &TreeOp,
             entries.insert(key(*k), value);
         }
         TreeOp::Remove(k) => assert_eq!(tree.remove(key(*k)).unwrap(), entries.remove(&key(*k)).is_some()),
+        TreeOp::Delete(k) => {
+            tree.delete(key(*k)).unwrap();
+            entries.remove(&key(*k));
+        }
         TreeOp::Take(k) => assert!(tree.take(key(*k)).unwrap() == entries.remove(&key(*k)), "what was taken"),
         TreeOp::Get(k) => {
             assert!(tree.get(key(*k)).unwrap() == entries.get(&key(*k)).map(Vec::as_slice), "the value of {k}");

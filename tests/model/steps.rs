@@ -35,6 +35,7 @@ pub enum TreeOp {
     Replace(u16, u16),
     Reserve(u16, u16),
     Remove(u16),
+    Delete(u16),
     Take(u16),
     Get(u16),
     PopFirst,
@@ -51,7 +52,7 @@ pub enum TreeOp {
 #[derive(Clone, Debug)]
 pub enum Op {
     In(u8, TreeOp),
-    /// Inserts or removals that follow one another, in one tree or several by turns, with nothing looked at in between.
+    /// Inserts, removals or deletes that follow one another, in one tree or several by turns, with nothing looked at in between.
     Burst {
         trees: (u8, u8),
         start: u16,
@@ -126,6 +127,7 @@ impl Arbitrary for TreeOp {
             31..35 => TreeOp::Walk(a, b, u8::arbitrary(g), u64::arbitrary(g)),
             35 => TreeOp::Prefix(a, b as u8),
             36 => TreeOp::TooLong,
+            37 => TreeOp::Delete(a),
             _ => TreeOp::Get(a),
         }
     }

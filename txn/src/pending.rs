@@ -1,6 +1,6 @@
-//! Inserts that wait to be applied in the order of their keys.
+//! Inserts, or removals, that wait to be applied in the order of their keys.
 //!
-//! An insert does not say what was there before, so a transaction need not look for the place of each key at once. Inserts that follow one
+//! An insert does not say what was there before, nor does a delete, so a transaction need not look for the place of each key at once. Those that follow one
 //! another are gathered: their bytes stand in the transaction's operations ([`Redo`]) anyway, and here is, for each, where they stand and
 //! the first bytes of its key. Sorted by key they meet each leaf once.
 //!
@@ -16,7 +16,7 @@ const PREFIX: usize = 8;
 /// How many bytes of an insert are asked for ahead of time, at most.
 const PREFETCHED: u32 = 512;
 
-/// One insert.
+/// One of them.
 #[derive(Clone, Copy, Debug)]
 struct Item {
     prefix: u64,
@@ -28,7 +28,7 @@ struct Item {
 
 const _: () = assert!(size_of::<Item>() == 16, "an insert that waits takes 16 bytes more than its operation");
 
-/// Inserts into one tree that have not been applied.
+/// Inserts into one tree, or removals from it, that have not been applied.
 #[derive(Debug)]
 pub(crate) struct Pending {
     items: Vec<Item>,
@@ -36,11 +36,12 @@ pub(crate) struct Pending {
     common: usize,
     ascends: bool,
     descends: bool,
+    removes: bool,
 }
 
 impl Default for Pending {
     fn default() -> Pending {
-        Pending { items: Vec::new(), common: usize::MAX, ascends: true, descends: true }
+        Pending { items: Vec::new(), common: usize::MAX, ascends: true, descends: true, removes: false }
     }
 }
 
@@ -64,29 +65,33 @@ impl Pending {
         self.items.len()
     }
 
-    /// Adds an insert, whose operation it notes. Gives the memory that this takes, in bytes.
+    /// Adds an insert, or without a value a removal, and notes the operation. All that are together here are of one kind. Gives the memory that this takes, in bytes.
     #[inline]
-    pub fn push(&mut self, redo: &mut Redo, key: &[u8], value: &[u8]) -> usize {
+    pub fn push(&mut self, redo: &mut Redo, key: &[u8], value: Option<&[u8]>) -> usize {
         let prefix = prefix_of(key);
         if let Some(last) = self.items.last() {
             if self.common > 0 {
-                let first = redo.insert_at(self.items[0].at).0;
+                let first = redo.pending_at(self.items[0].at).0;
                 self.common = first.iter().zip(key).take(self.common).take_while(|(a, b)| a == b).count();
             }
-            let order = last.prefix.cmp(&prefix).then_with(|| redo.insert_at(last.at).0.cmp(key));
+            let order = last.prefix.cmp(&prefix).then_with(|| redo.pending_at(last.at).0.cmp(key));
             self.ascends &= order.is_lt();
             self.descends &= order.is_gt();
         }
-        let at = redo.insert_pending(key, value);
+        self.removes = value.is_none();
+        let at = match value {
+            Some(value) => redo.insert_pending(key, value),
+            None => redo.remove_pending(key),
+        };
         self.items.push(Item { prefix, at, len: redo.len() as u32 - at });
-        key.len() + value.len() + size_of::<Item>()
+        key.len() + value.map_or(0, <[u8]>::len) + size_of::<Item>()
     }
 
-    /// The inserts in the order of their keys, each key once.
+    /// All in the order of their keys, each key once.
     pub fn sort<'r>(&mut self, redo: &'r Redo) -> Sorted<'r> {
-        let Pending { mut items, common, ascends, descends } = std::mem::take(self);
+        let Pending { mut items, common, ascends, descends, removes } = std::mem::take(self);
         let filling = if ascends || descends { Filling::Full } else { Filling::Roomy };
-        let key = |item: &Item| redo.insert_at(item.at).0;
+        let key = |item: &Item| redo.pending_at(item.at).0;
         if !ascends {
             if common > 0 {
                 // Where all keys begin alike, what follows tells them apart.
@@ -103,15 +108,17 @@ impl Pending {
                 is_same
             });
         }
-        Sorted { items, redo, filling }
+        Sorted { items, redo, filling, removes }
     }
 }
 
-/// Inserts in the order of their keys.
+/// Inserts, or removals, in the order of their keys.
 pub(crate) struct Sorted<'r> {
     items: Vec<Item>,
     redo: &'r Redo,
     pub filling: Filling,
+    /// Whether they are removals.
+    pub removes: bool,
 }
 
 impl SortedEntries for Sorted<'_> {
@@ -121,7 +128,7 @@ impl SortedEntries for Sorted<'_> {
 
     #[inline]
     fn entry(&self, index: usize) -> (&[u8], &[u8]) {
-        self.redo.insert_at(self.items[index].at)
+        self.redo.pending_at(self.items[index].at)
     }
 
     #[inline]
@@ -150,7 +157,7 @@ mod tests {
             }
             for (number, key) in keys.into_iter().enumerate() {
                 let value = vec![number as u8; number % 300];
-                pending.push(&mut redo, &key, &value);
+                pending.push(&mut redo, &key, Some(&value));
                 model.insert(key, value);
             }
             let sorted = pending.sort(&redo);

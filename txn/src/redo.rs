@@ -13,8 +13,8 @@
 //!
 //! Names, keys and values are a length (LEB128) followed by bytes. Operations are *logical*: replaying them makes the same entries, on whatever pages.
 //!
-//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; an insert
-//! that waits to be applied can be read back, gathered or not, until it is; bytes from a journal give an error, never a panic, when they are not operations.
+//! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; what waits
+//! to be applied can be read back, gathered or not, until it is; bytes from a journal give an error, never a panic, when they are not operations.
 
 use crate::pages::TxnPages;
 use crate::write::WriteTransaction;
@@ -37,6 +37,8 @@ const ORIGIN: u8 = 8;
 /// The memory that operations get at first.
 const FIRST_BYTES: usize = 512;
 
+const WRITTEN: &str = "what waits was written here";
+
 /// A place in the operations to go back to.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
@@ -56,10 +58,10 @@ struct Reserved {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     bytes: Vec<u8>,
-    /// 0: nothing is gathered. What is in `bytes` then, or when it is too long, are inserts that wait to be applied.
+    /// 0: nothing is gathered. What is in `bytes` then, or when it is too long, waits to be applied.
     limit: usize,
     is_too_long: bool,
-    /// Inserts in `bytes` wait to be applied.
+    /// Inserts or removals in `bytes` wait to be applied.
     has_pending: bool,
     tree: Option<Arc<str>>,
     reserved: Option<Reserved>,
@@ -135,12 +137,7 @@ impl Redo {
     /// An insert that waits to be applied: it can be read back from where it begins, which is told, until [`applied`](Redo::applied).
     #[inline]
     pub fn insert_pending(&mut self, key: &[u8], value: &[u8]) -> u32 {
-        let at = self.bytes.len();
-        self.has_pending = true;
-        if !self.is_off() && at + 21 + key.len() + value.len() > self.limit {
-            // Those before it may be waiting as well.
-            self.is_too_long = true;
-        }
+        let at = self.begin_pending(21 + key.len() + value.len());
         self.bytes.push(INSERT);
         put_len(&mut self.bytes, key.len());
         self.bytes.extend_from_slice(key);
@@ -149,12 +146,35 @@ impl Redo {
         at as u32
     }
 
-    /// The key and the value of the insert that begins at `at`.
+    /// A removal that waits to be applied, likewise.
     #[inline]
-    pub fn insert_at(&self, at: u32) -> (&[u8], &[u8]) {
-        let mut reader = Reader { bytes: &self.bytes[at as usize + 1..] };
-        let fields = reader.field().and_then(|key| Ok((key, reader.field()?)));
-        fields.expect("an insert that waits was written here")
+    pub fn remove_pending(&mut self, key: &[u8]) -> u32 {
+        let at = self.begin_pending(11 + key.len());
+        self.bytes.push(REMOVE);
+        put_len(&mut self.bytes, key.len());
+        self.bytes.extend_from_slice(key);
+        at as u32
+    }
+
+    /// An operation of `len` bytes at most that waits begins here.
+    #[inline]
+    fn begin_pending(&mut self, len: usize) -> usize {
+        let at = self.bytes.len();
+        self.has_pending = true;
+        if !self.is_off() && at + len > self.limit {
+            // Those before it may be waiting as well.
+            self.is_too_long = true;
+        }
+        at
+    }
+
+    /// The key and the value of the insert that begins at `at`, or the key of the removal and no value.
+    #[inline]
+    pub fn pending_at(&self, at: u32) -> (&[u8], &[u8]) {
+        let (kind, bytes) = self.bytes[at as usize..].split_first().expect(WRITTEN);
+        let mut reader = Reader { bytes };
+        let key = reader.field().expect(WRITTEN);
+        (key, if *kind == INSERT { reader.field().expect(WRITTEN) } else { &[] })
     }
 
     /// The bytes of the operation that begins at `at`, which are `len`.
@@ -169,7 +189,7 @@ impl Redo {
         self.bytes.len()
     }
 
-    /// No insert is waiting any more.
+    /// Nothing is waiting any more.
     pub fn applied(&mut self) {
         self.has_pending = false;
         if self.is_off() {
@@ -387,7 +407,7 @@ pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
                 name = entered;
             }
             Op::Insert(key, value) => txn.tree(name)?.insert(key, value)?,
-            Op::Remove(key) => drop(txn.tree(name)?.remove(key)?),
+            Op::Remove(key) => txn.tree(name)?.delete(key)?,
             Op::RemoveRange(start, end) => drop(txn.tree(name)?.remove_range((start, end))?),
             Op::Clear => drop(txn.tree(name)?.clear()?),
             Op::DropTree(dropped) => drop(txn.drop_tree(dropped)?),

@@ -185,6 +185,7 @@ impl<'s> Tree<'s> {
     ///
     /// # Errors
     /// When a page on the way is damaged.
+    #[inline]
     pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'s>> {
         self.map().range(bounds)
     }

@@ -1,7 +1,7 @@
 //! What a write transaction has done so far.
 //!
 //! Promises: inserts and removals that wait are bounded in memory, and applied leaf by leaf; a failure while they are makes the transaction
-//! impossible to commit, and is told once. In a tree either inserts wait or removals, never both.
+//! impossible to commit, and is told once. In a tree either inserts wait, or removals, or deletes.
 
 use crate::catalog::{self, TreeRecord};
 use crate::pages::TxnPages;
@@ -12,10 +12,21 @@ use crate::{Error, Result};
 use pentimento_btree as btree;
 use std::sync::Arc;
 
-/// Inserts, or removals, that follow one another begin to wait after so many: a small transaction applies each at once.
+/// Steps of a kind that follow one another begin to wait after so many: a small transaction applies each at once.
 const DIRECT: u32 = 8;
-/// The most memory that inserts may wait in, whatever a transaction may take before it spills.
+/// The most memory that anything may wait in, whatever a transaction may take before it spills.
 const PENDING_MAX: usize = 1 << 30;
+
+/// What is done with a tree, as far as more of it may be expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Insert,
+    /// A removal that says whether the key was there.
+    Remove,
+    /// One that does not.
+    Delete,
+    Other,
+}
 
 /// A tree that the transaction has met.
 #[derive(Debug)]
@@ -26,11 +37,10 @@ pub(crate) struct OpenTree {
     pub len: u64,
     /// Whether `len` differs from the register.
     pub is_stale: bool,
-    /// How many inserts have followed one another, or how many removals.
-    inserts: u32,
-    removals: u32,
+    /// What was done last, and how many times in a row.
+    streak: (Step, u32),
     pending: Pending,
-    /// Removals that wait. They are in the operations already.
+    /// Removals that wait and whose entries are known. They are in the operations already.
     marks: btree::Marks,
 }
 
@@ -41,8 +51,7 @@ impl OpenTree {
             record,
             len,
             is_stale: false,
-            inserts: 0,
-            removals: 0,
+            streak: (Step::Other, 0),
             pending: Pending::default(),
             marks: btree::Marks::default(),
         }
@@ -108,22 +117,27 @@ impl Work {
         }
     }
 
-    /// Whether an insert into tree `at` had better wait. An insert that follows nothing but inserts makes the next more likely to.
+    /// Whether a step on tree `at` had better wait. One that follows nothing but steps of its kind makes the next more likely to.
     #[inline]
-    pub fn should_wait(&mut self, at: usize, bytes: usize) -> bool {
-        let open = &mut self.trees[at];
-        open.removals = 0;
-        open.inserts = open.inserts.saturating_add(1);
-        open.inserts > DIRECT && open.marks.is_empty() && self.can_wait(bytes) && !self.redo.has_reserved()
+    fn is_streak(&mut self, at: usize, step: Step) -> bool {
+        let (last, count) = &mut self.trees[at].streak;
+        if *last != step {
+            (*last, *count) = (step, 0);
+        }
+        *count = count.saturating_add(1);
+        *count > DIRECT && !self.redo.has_reserved()
+    }
+
+    /// Whether an insert into tree `at`, or a delete, had better wait, of so many bytes.
+    #[inline]
+    pub fn should_wait(&mut self, at: usize, step: Step, bytes: usize) -> bool {
+        self.is_streak(at, step) && self.trees[at].marks.is_empty() && self.can_wait(bytes)
     }
 
     /// Whether a removal from tree `at` had better wait, likewise.
     #[inline]
     pub fn should_mark(&mut self, at: usize) -> bool {
-        let open = &mut self.trees[at];
-        open.inserts = 0;
-        open.removals = open.removals.saturating_add(1);
-        open.removals > DIRECT && open.pending.is_empty() && !self.redo.has_reserved()
+        self.is_streak(at, Step::Remove) && self.trees[at].pending.is_empty()
     }
 
     /// Has the removal of `key` from tree `at` wait. Tells whether it is there to be removed, and whether no more of them should wait.
@@ -148,9 +162,9 @@ impl Work {
         bytes <= self.waiting_max / 16
     }
 
-    /// Has an insert into tree `at` wait; `false` if so many do that they had better be applied.
+    /// Has an insert into tree `at` wait, or without a value a delete; `false` if so many do that they had better be applied.
     #[inline]
-    pub fn wait(&mut self, at: usize, key: &[u8], value: &[u8]) -> bool {
+    pub fn wait(&mut self, at: usize, key: &[u8], value: Option<&[u8]>) -> bool {
         let open = &mut self.trees[at];
         self.redo.enter(&open.name);
         self.waiting += open.pending.push(&mut self.redo, key, value);
@@ -185,8 +199,7 @@ impl Work {
     /// Something else than an insert or a removal is done with tree `at`.
     #[inline]
     pub fn end_streak(&mut self, at: usize) {
-        let open = &mut self.trees[at];
-        (open.inserts, open.removals) = (0, 0);
+        self.trees[at].streak = (Step::Other, 0);
     }
 
     /// Applies what waits. If that fails the transaction cannot be committed, and [`check_settled`](Work::check_settled) tells why.
@@ -194,7 +207,7 @@ impl Work {
         for open in &mut self.trees {
             // Who looks after every step had better not wait.
             if open.pending.len() as u64 + open.marks.len() <= u64::from(DIRECT) {
-                (open.inserts, open.removals) = (0, 0);
+                open.streak = (Step::Other, 0);
             }
         }
         let was_incomplete = std::mem::replace(&mut self.incomplete, true);
@@ -213,9 +226,13 @@ impl Work {
         for open in self.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
             let sorted = open.pending.sort(&self.redo);
             let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
-            let new = tree.insert_sorted(&sorted, sorted.filling)?;
-            open.len += new;
-            open.is_stale |= new > 0;
+            let before = open.len;
+            if sorted.removes {
+                open.len = less(open.len, tree.remove_sorted(&sorted)?)?;
+            } else {
+                open.len += tree.insert_sorted(&sorted, sorted.filling)?;
+            }
+            open.is_stale |= open.len != before;
         }
         for open in self.trees.iter_mut().filter(|open| !open.marks.is_empty()) {
             let marks = std::mem::take(&mut open.marks);

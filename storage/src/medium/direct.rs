@@ -2,7 +2,7 @@
 //!
 //! Promises:
 //! 1. It is a second way into a file that is written in the usual way as well; the system keeps both in step.
-//! 2. What cannot go this way (an offset or a length that is not whole blocks, a file system that does not offer it, an error) is left to the usual way, whose errors are the ones to be told.
+//! 2. What cannot go this way (an offset or a length that is not whole blocks, more than a mebibyte, a file system that does not offer it, an error) is left to the usual way, whose errors are the ones to be told.
 
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use std::fs::File;
@@ -11,6 +11,9 @@ use std::path::Path;
 
 /// What offset, length and memory have to be multiples of: no device asks for more.
 const ALIGNMENT: usize = 4096;
+
+/// More at a time gains nothing, and would take as much memory once more.
+const MOST: usize = 1 << 20;
 
 pub(super) struct DirectFile {
     file: File,
@@ -32,7 +35,7 @@ impl DirectFile {
     /// Writes all of `bytes`, or tells that it could not: then any of them may have been written.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> bool {
         let is_whole = offset.is_multiple_of(ALIGNMENT as u64) && bytes.len().is_multiple_of(ALIGNMENT);
-        if !is_whole || self.is_refused.load(Ordering::Relaxed) {
+        if !is_whole || bytes.len() > MOST || self.is_refused.load(Ordering::Relaxed) {
             return false;
         }
         let mut buffer = self.buffer.lock();

@@ -76,7 +76,7 @@ struct State {
     is_unwritten: bool,
     /// Whoever syncs is writing blocks, without the lock.
     is_writing: bool,
-    /// Memory for the next blocks to be written.
+    /// Empty: memory for the next records.
     spare_bytes: Vec<u8>,
     /// Files whose records a durable checkpoint covers.
     spare: Vec<u64>,
@@ -144,14 +144,19 @@ impl State {
         self.is_unwritten = false;
         let (offset, len) = (segment.written, self.buffer.len());
         let end = (offset + len as u64).next_multiple_of(BLOCK).min(segment_bytes);
-        let mut bytes = std::mem::take(&mut self.spare_bytes);
-        bytes.clear();
-        bytes.extend_from_slice(&self.buffer);
-        bytes.resize((end - offset) as usize, 0);
         let whole = len - len % BLOCK as usize;
-        self.buffer.drain(..whole);
+        let mut bytes = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare_bytes));
+        self.buffer.extend_from_slice(&bytes[whole..]);
+        bytes.resize((end - offset) as usize, 0);
         segment.written += whole as u64;
         Some(Blocks { number: segment.number, log: segment.log.clone(), offset, bytes })
+    }
+
+    /// Keeps the memory of blocks that were written for the next ones, unless it was a long record's.
+    fn keep(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        bytes.shrink_to(FULL_BUFFER_BYTES);
+        self.spare_bytes = bytes;
     }
 }
 
@@ -311,7 +316,7 @@ impl Journal {
             self.fail(&error);
             return Err(error);
         }
-        state.spare_bytes = blocks.bytes;
+        state.keep(blocks.bytes);
         Ok(())
     }
 
@@ -372,7 +377,8 @@ impl Journal {
             // Others append meanwhile: this may wait for the disk.
             let written = log.write_to_sync(offset, &bytes);
             let mut state = self.state.lock();
-            (state.is_writing, state.spare_bytes) = (false, bytes);
+            state.is_writing = false;
+            state.keep(bytes);
             drop(state);
             self.written.notify_all();
             written.map_err(|source| self.error("write the journal", number, source))?;

@@ -239,7 +239,7 @@ fn apply(claims: &Claims, txn: &mut WriteTransaction) -> Result<()> {
         for (key, change) in claims.overlay.iter() {
             match change {
                 Change::Put(value) => tree.insert(key, value)?,
-                Change::Remove => drop(tree.remove(key)?),
+                Change::Remove => tree.delete(key)?,
                 Change::Blind { ops, seen } => {
                     let value = match seen.get() {
                         Some(value) => value.clone(),

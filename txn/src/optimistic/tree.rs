@@ -169,6 +169,16 @@ impl<'t> ConcurrentTree<'t> {
         Ok(old)
     }
 
+    /// Removes a key, without looking whether it was there: that is not read, so nobody's change of it before is a conflict of a serializable transaction's reads.
+    /// Who else has changed the key since the snapshot is a conflict, as for [`insert`](ConcurrentTree::insert).
+    ///
+    /// # Errors
+    /// None: it can be used where [`TreeMut::delete`](crate::TreeMut::delete) can.
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.overlay.remove(key.as_ref());
+        Ok(())
+    }
+
     /// Removes a key; `false` if it was not there.
     ///
     /// # Errors

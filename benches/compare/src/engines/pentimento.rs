@@ -69,11 +69,12 @@ impl Engine for Pentimento {
         Ok(())
     }
 
+    // `TreeMut::delete`: "Removes a key, without saying whether it was there". Nobody asks here.
     fn remove_all<'e>(&self, keys: impl ExactSizeIterator<Item = &'e [u8]>, durability: Durability) -> Result<()> {
         let mut txn = self.begin(durability)?;
         let mut tree = txn.tree(TREE)?;
         for key in keys {
-            tree.remove(key)?;
+            tree.delete(key)?;
         }
         txn.commit()?;
         Ok(())
