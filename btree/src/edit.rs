@@ -159,14 +159,14 @@ impl<'a> NodeMut<'a> {
         self.save();
     }
 
-    /// Adds an entry to the arrays, for a cell that begins at the end of the used bytes and that the caller writes.
+    /// Adds an entry to the arrays, and makes room for its cell, whose place it gives and which the caller writes.
     fn add(&mut self, index: usize, head: u32, child: PageId, cell_len: usize) -> Result<usize, Fault> {
         let at = self.header.places();
         let count = usize::from(self.header.count);
         if index > count || self.header.count >= self.header.cap {
             return Err(damaged(self.page, "a node has less room than it was promised"));
         }
-        let start = *self.len;
+        let start = self.make_room(index, cell_len)?;
         let offset = (start - at.cells) as u16;
         self.shift_in(at.heads, index, count, head.to_le_bytes());
         self.shift_in(at.offsets, index, count, offset.to_le_bytes());
@@ -174,8 +174,33 @@ impl<'a> NodeMut<'a> {
             self.shift_in(at.children, index, count, child.0.to_le_bytes());
         }
         self.header.count += 1;
-        *self.len = start + cell_len;
+        *self.len += cell_len;
         self.save();
+        Ok(start)
+    }
+
+    /// Where the cell of a new entry `index` begins: in a leaf before that of the next key, so that cells lie in the order of their keys. Who looks for one of them can guess then where
+    /// it is, and who walks meets them one after the other.
+    #[inline]
+    fn make_room(&mut self, index: usize, cell_len: usize) -> Result<usize, Fault> {
+        let (at, end) = (self.header.places(), *self.len);
+        let count = usize::from(self.header.count);
+        if self.header.level > 0 || index == count {
+            return Ok(end);
+        }
+        let offsets = self.slice(at.offsets, count * OFFSET)?.as_chunks_mut::<OFFSET>().0;
+        let next = u16::from_le_bytes(offsets[index]);
+        let start = at.cells + usize::from(next);
+        if start >= end {
+            return Ok(end);
+        }
+        for offset in offsets {
+            let old = u16::from_le_bytes(*offset);
+            // Those of a damaged node may say anything.
+            let new = if old >= next { old.wrapping_add(cell_len as u16) } else { old };
+            *offset = new.to_le_bytes();
+        }
+        self.slice(start, end - start + cell_len)?.copy_within(..end - start, cell_len);
         Ok(start)
     }
 

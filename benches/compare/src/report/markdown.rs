@@ -27,7 +27,10 @@ const REASONS: &[(&str, &str)] = &[
         "SQLite writes pages in place after its log; here the present and the last checkpoint are both kept",
     ),
     ("long.file", "SQLite keeps what the reader needs in its log: see the figure with all logs"),
-    ("held.disk", "a hot tenth that is spread over all leaves has all leaves written, and views keep pages, not entries"),
+    (
+        "held.disk",
+        "a hot tenth that is spread over all leaves has all leaves written, and views keep pages, not entries",
+    ),
     ("held.file", "SQLite keeps what the readers need in its log"),
     ("memory.update", "each update reads its leaf first, from the disk; an LSM tree only appends"),
     (
