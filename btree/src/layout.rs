@@ -16,7 +16,7 @@
 //!  | children  cap x u32   branches only: the child right of a separator  |
 //!  | offsets   cap x u16   from the start of the cells                    |
 //!  +----------------------------------------------------------------------+
-//!  | cells, in a leaf mostly by key, up to the end of the used bytes        |
+//!  | cells, in a leaf mostly by key, up to the end of the used bytes      |
 //!  +----------------------------------------------------------------------+
 //! ```
 //!
