@@ -5,19 +5,13 @@
 //!
 //! Then what watching costs the writer: commits of one change each, relaxed, for half a second, with nobody watching, with a subscriber who never looks, and with one who reads everything.
 
+mod shared;
+
 use pentimento::{Database, Durability, Snapshot, Watch};
+use shared::store;
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 9;
-
-fn store(dir: &tempfile::TempDir, entries: u64) -> Database {
-    let db = Database::open(dir.path().join(format!("{entries}.pent"))).expect("a store");
-    let mut txn = db.begin_write().expect("the turn");
-    let load = (0..entries).map(|number| (number.to_be_bytes(), [number as u8; 100]));
-    txn.tree("entries").expect("the tree").bulk_load(load).expect("a load");
-    txn.commit().expect("a commit");
-    db
-}
 
 fn change(db: &Database, entries: u64, count: u64, seed: u64) {
     let mut txn = db.begin_write().expect("the turn");

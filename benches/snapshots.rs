@@ -4,7 +4,10 @@
 //! change; opened, dropped; and 1 % of the entries are changed at random places before keys at random places are read in it and in a snapshot of today, by turns.
 //! Times are medians of 15.
 
+mod shared;
+
 use pentimento::{Database, Snapshot};
+use shared::store;
 use std::time::{Duration, Instant};
 
 const ROUNDS: u64 = 15;
@@ -14,15 +17,6 @@ fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let word = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     word ^ (word >> 27)
-}
-
-fn store(dir: &tempfile::TempDir, entries: u64) -> Database {
-    let db = Database::open(dir.path().join(format!("{entries}.pent"))).expect("a store");
-    let mut txn = db.begin_write().expect("the turn");
-    let load = (0..entries).map(|number| (number.to_be_bytes(), [number as u8; 100]));
-    txn.tree("entries").expect("the tree").bulk_load(load).expect("a load");
-    txn.commit().expect("a commit");
-    db
 }
 
 fn change(db: &Database, entries: u64, count: u64, state: &mut u64) {

@@ -240,6 +240,32 @@ fn nothing_is_a_key_and_a_value() {
     assert_clean(&db);
 }
 
+/// Those that wait (from the ninth on) and those that do not: nothing, the longest key, and keys that no entry can have.
+#[test]
+fn any_key_can_be_deleted() {
+    let (dir, db) = store(4096);
+    let keys: Vec<Vec<u8>> = (0..40usize).map(|number| vec![b'k'; number * number * 17]).collect();
+    assert!(keys.iter().any(|key| key.len() > MAX_KEY_LEN));
+    for together in [false, true] {
+        let mut txn = db.begin_write().unwrap();
+        let mut tree = txn.tree("t").unwrap();
+        for key in keys.iter().filter(|key| key.len() <= MAX_KEY_LEN) {
+            tree.insert(key, "value").unwrap();
+        }
+        tree.insert("stays", "value").unwrap();
+        for key in &keys {
+            tree.delete(key).unwrap();
+            assert!(together || !tree.contains_key(key).unwrap());
+        }
+        assert_eq!(tree.len(), 1);
+        txn.commit().unwrap();
+    }
+    let db = reopen(&dir, db);
+    let snapshot = db.snapshot().unwrap();
+    assert_eq!(snapshot.tree("t").unwrap().len().unwrap(), 1);
+    assert_eq!(snapshot.tree("t").unwrap().get("stays").unwrap(), Some(b"value".as_slice()));
+}
+
 #[test]
 fn names_of_trees_have_limits() {
     let (dir, db) = store(4096);

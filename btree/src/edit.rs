@@ -413,3 +413,28 @@ impl<'a> NodeMut<'a> {
         usize::from(self.header.garbage) * 2 > *self.len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::memory::MemoryPages;
+    use crate::node::Node;
+    use crate::tree_mut::{TreeMut, create};
+
+    /// Whatever order entries come and go in: each cell lies behind that of the key before it.
+    #[test]
+    fn cells_lie_in_the_order_of_their_keys() {
+        let mut pages = MemoryPages::new(8192);
+        let root = create(&mut pages).unwrap();
+        let mut tree = TreeMut::new(&mut pages, root);
+        for number in 0..120u32 {
+            let key = number.wrapping_mul(0x9E37_79B9).to_be_bytes();
+            tree.insert(&key, &vec![number as u8; number as usize % 40]).unwrap();
+            if number % 5 == 4 {
+                tree.remove(&(number - 2).wrapping_mul(0x9E37_79B9).to_be_bytes()).unwrap();
+            }
+        }
+        let leaf = Node::read(&pages, root).unwrap();
+        assert!(leaf.is_leaf() && leaf.count() == 96, "all in one leaf");
+        assert!(leaf.offsets.is_sorted_by_key(|offset| u16::from_le_bytes(*offset)));
+    }
+}

@@ -78,6 +78,7 @@ impl Pending {
             self.ascends &= order.is_lt();
             self.descends &= order.is_gt();
         }
+        debug_assert!(self.items.is_empty() || self.removes == value.is_none(), "all that wait are of one kind");
         self.removes = value.is_none();
         let at = match value {
             Some(value) => redo.insert_pending(key, value),

@@ -258,10 +258,11 @@ impl<'t> TreeMut<'t> {
         // Until it is done: the iterator may panic, and of a load that fails some entries are there.
         let was_incomplete = std::mem::replace(&mut work.incomplete, true);
         work.redo.finish_reserved(&work.pages)?;
+        // Before the entries wait: should they be left waiting, nothing of another kind joins them.
+        work.end_streak(self.at);
         self.load(entries.into_iter())?;
         let work = self.work.settled_mut(Work::settle);
         work.check_settled()?;
-        work.end_streak(self.at);
         work.incomplete = was_incomplete;
         Ok(self.len() - before)
     }
