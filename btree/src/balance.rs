@@ -6,6 +6,7 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta::free_node;
 use crate::layout::{MAX_LEVEL, stride};
 use crate::node::{Node, damaged};
 use crate::pages::WritePages;
@@ -18,15 +19,14 @@ use crate::tree_mut::TreeMut;
 pub(crate) fn is_underfull(node: &Node<'_>, capacity: usize) -> bool {
     let spare = usize::from(node.header.cap) - node.count();
     let unused = usize::from(node.header.garbage) + spare * stride(node.header.level);
-    node.count() == 0 || (node.cells_at + node.cells.len()).saturating_sub(unused) < capacity / 3
+    node.count() == 0 || node.len().saturating_sub(unused) < capacity / 3
 }
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Drops the garbage from a leaf that has much of it, and balances the way to it where that has become too small.
     pub(crate) fn tidy(&mut self, page: PageId, way: Way<'_>) -> Result<(), P::Error> {
         let leaf = Node::read(self.pages, page)?;
-        let used = leaf.cells_at + leaf.cells.len();
-        if usize::from(leaf.header.garbage) * 2 > used {
+        if leaf.is_wasteful() {
             let run = Run::from_node(&leaf)?;
             run.check_order()?;
             self.write_pieces(&run, &[run.all()], &[page])?;
@@ -69,6 +69,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let root = Node::read(self.pages, self.root)?;
         let child = root.child(0)?;
         Node::read_below(self.pages, child, root.header.level)?;
+        self.fold(child)?;
         let body = self.pages.page(child)?.to_vec();
         let target = self.pages.page_mut(self.root, body.len().max(self.capacity()))?;
         match target.body.get_mut(..body.len()) {
@@ -108,7 +109,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             let pieces = plan(&run, Lean::Even, limit, false)?;
             if pieces.len() == 1 {
                 self.write_pieces(&run, &pieces, &pages[..1])?;
-                self.pages.free(pages[1])?;
+                free_node(self.pages, pages[1])?;
                 self.splice(path, depth - 1, between..between + 1, Vec::new())?;
                 return Ok(true);
             }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use pentimento_storage::PageId;
 
+use crate::delta::{self, Drafted, LeafCopy};
 use crate::edit::{Fill, NodeMut, Put};
 use crate::layout::{HEADER, LARGE_HEADER, LEAF_CELL, inline_max, stride};
 use crate::leaf_writer::{LeafEntry, LeafWriter};
@@ -17,8 +18,9 @@ use crate::path::{Path, Way};
 use crate::tree_mut::{TreeMut, check_key, check_value};
 use crate::value::large_value_mut;
 
-/// How many leaves ahead one is asked for.
+/// How many leaves ahead one is asked for, and where it is before that.
 const LEAVES_AHEAD: usize = 6;
+const PLACES_AHEAD: usize = 10;
 /// How many entries ahead their own bytes are asked for.
 const BYTES_AHEAD: usize = 10;
 /// Up to so many full leaves are divided evenly; more are filled one after the other.
@@ -70,6 +72,8 @@ struct Group {
     path: Option<Path>,
     from: usize,
     end: usize,
+    /// Whether the leaf has been asked for, beside its place.
+    is_asked_for: bool,
 }
 
 /// What became of the entries of a group.
@@ -86,12 +90,16 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// # Errors
     /// When a key or a value is too long, a page is damaged or cannot be had. Some of the entries have been inserted then.
     pub fn insert_sorted(&mut self, entries: &impl SortedEntries, filling: Filling) -> Result<u64, P::Error> {
-        let (mut ahead, mut next, mut new) = (VecDeque::with_capacity(LEAVES_AHEAD + 1), 0, 0);
+        let (mut ahead, mut next, mut new) = (VecDeque::with_capacity(PLACES_AHEAD + 1), 0, 0);
         loop {
-            while next < entries.len() && ahead.len() <= LEAVES_AHEAD {
+            while next < entries.len() && ahead.len() <= PLACES_AHEAD {
                 let group = self.group_at(entries, next)?;
                 next = group.end;
                 ahead.push_back(group);
+            }
+            for group in ahead.iter_mut().take(LEAVES_AHEAD + 1).filter(|group: &&mut Group| !group.is_asked_for) {
+                group.leaf.iter().for_each(|page| self.pages.prefetch_leaf_mut(*page));
+                group.is_asked_for = true;
             }
             let Some(group) = ahead.pop_front() else { return Ok(new) };
             let (at, done) = match group.leaf {
@@ -118,17 +126,17 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
     }
 
-    /// Finds the leaf of entry `from`, and asks for it.
+    /// Finds the leaf of entry `from`, and asks for what tells where it is.
     fn group_at(&self, entries: &impl SortedEntries, from: usize) -> Result<Group, P::Error> {
         let inline_max = inline_max(self.capacity());
         let (key, value) = entries.entry(from);
         if value.len() > inline_max || key.len() > inline_max {
-            return Ok(Group { leaf: None, path: None, from, end: from + 1 });
+            return Ok(Group { leaf: None, path: None, from, end: from + 1, is_asked_for: true });
         }
         let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
-        self.pages.prefetch_mut(page);
+        self.pages.prefetch_place(page);
         let end = self.end_of_group(&path, entries, from)?;
-        Ok(Group { leaf: Some(page), path: Some(path), from, end })
+        Ok(Group { leaf: Some(page), path: Some(path), from, end, is_asked_for: false })
     }
 
     /// The number of the first entry from `at` on that does not belong into the leaf at the end of `path`.
@@ -159,6 +167,9 @@ impl<P: WritePages> TreeMut<'_, P> {
         end: usize,
     ) -> Result<(usize, Added), P::Error> {
         let capacity = self.capacity();
+        if let Some(tried) = self.add_to_delta(page, entries, from, end)? {
+            return Ok(tried);
+        }
         if self.is_hopeless(page, entries, from, end)? {
             return Ok((from, Added { new: 0, moved: false }));
         }
@@ -193,6 +204,44 @@ impl<P: WritePages> TreeMut<'_, P> {
         Ok((at, Added { new, moved: wasteful }))
     }
 
+    /// Puts entries into the delta of their leaf, all or none. `None`: the leaf had better be changed as a whole; it has no delta.
+    fn add_to_delta(
+        &mut self,
+        page: PageId,
+        entries: &impl SortedEntries,
+        from: usize,
+        end: usize,
+    ) -> Result<Option<(usize, Added)>, P::Error> {
+        let inline_max = inline_max(self.capacity());
+        let weight: usize = (from..end).map(|index| weight_of(entries.entry(index))).sum();
+        // What cannot fit is not tried.
+        let is_hopeless = weight > delta::limit(self.capacity());
+        let (mut new, mut orphans) = (0, Vec::new());
+        let drafted = self.draft(page, |draft| {
+            for index in from..end {
+                if index > from && entries.entry(index - 1).0 >= entries.entry(index).0 {
+                    return Err(damaged(page, "entries that should be sorted are not"));
+                }
+                let (key, value) = entries.entry(index);
+                if is_hopeless || value.len() > inline_max {
+                    return Ok(None);
+                }
+                let Put::Done { new: is_new, orphan } = draft.put(key, Fill::Bytes(value))? else { return Ok(None) };
+                new += u64::from(is_new);
+                orphans.extend(orphan);
+            }
+            Ok(Some(()))
+        })?;
+        match drafted {
+            Drafted::Whole => Ok(None),
+            Drafted::Full => Ok(Some((from, Added { new: 0, moved: false }))),
+            Drafted::Done(()) => {
+                orphans.into_iter().try_for_each(|orphan| self.pages.free(orphan))?;
+                Ok(Some((end, Added { new, moved: false })))
+            }
+        }
+    }
+
     /// Whether entries will not fit into their leaf: what must be merged had better not be copied before.
     fn is_hopeless(
         &self,
@@ -213,7 +262,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             }
         }
         let leaf = Node::read(self.pages, page)?;
-        let used = leaf.cells_at + leaf.cells.len();
+        let used = leaf.len();
         // Values that are replaced take no room, and they seldom come alone.
         Ok(used + weight > capacity && !leaf.find(entries.entry(from).0)?.1)
     }
@@ -228,13 +277,10 @@ impl<P: WritePages> TreeMut<'_, P> {
         end: usize,
         filling: Filling,
     ) -> Result<u64, P::Error> {
-        let body = self.pages.page(page)?.to_vec();
-        let leaf = Node::parse(page, &body)?;
-        if !leaf.is_leaf() {
-            return Err(damaged(page, "this is not a leaf").into());
-        }
+        let copy = LeafCopy::of(self.pages, page)?;
+        let leaf = copy.node()?;
         let capacity = self.capacity();
-        let mut weight = body.len();
+        let mut weight = leaf.len();
         let small = (from..end).all(|index| {
             weight += weight_of(entries.entry(index));
             weight <= EVEN * capacity
@@ -300,7 +346,7 @@ pub(crate) struct OldEntries<'n> {
 
 impl<'n> OldEntries<'n> {
     pub fn new(leaf: Node<'n>) -> OldEntries<'n> {
-        OldEntries { leaf, next: 0, left: leaf.cells.len() }
+        OldEntries { leaf, next: 0, left: leaf.cells_len() }
     }
 
     /// The next one, of which there must be one.

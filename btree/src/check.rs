@@ -13,6 +13,7 @@ use std::fmt::Display;
 
 use pentimento_storage::PageId;
 
+use crate::delta;
 use crate::layout::{KIND_LARGE, LARGE_HEADER, MAX_KEY_LEN, MAX_LEVEL, MAX_VALUE_LEN, head_of};
 use crate::node::{Extent, Node, Stored, Whole};
 use crate::pages::{Fault, ReadPages};
@@ -105,6 +106,8 @@ pub struct Census {
     pub depth: usize,
     /// The number of leaves.
     pub leaves: usize,
+    /// The number of leaves that have a delta.
+    pub deltas: usize,
     /// The number of branches.
     pub branches: usize,
     /// The number of branches that have a single child, as only a tree that is being dismantled has them.
@@ -144,7 +147,8 @@ pub(crate) fn check_alone(
     mut see: impl FnMut(usize, &[u8], Stored<'_>),
 ) {
     let mut checker = Checker { pages: &NoPages, report, census: Census::default(), met: HashSet::new() };
-    checker.alone(node, body, None, None, &mut see);
+    checker.frame(node, body);
+    checker.entries(node, None, None, &mut see);
 }
 
 /// For a checker that is not to look at any other page.
@@ -156,6 +160,17 @@ impl ReadPages for NoPages {
     fn page(&self, id: PageId) -> Result<&[u8], Fault> {
         Err(Fault::Damaged { page: id, what: "it is not looked at" })
     }
+
+    fn beside(&self, _: PageId) -> Result<Option<&[u8]>, Fault> {
+        Ok(None)
+    }
+}
+
+fn what(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Damaged { what, .. } => what,
+        _ => "it cannot be decoded",
+    }
 }
 
 struct Checker<'a, P> {
@@ -165,7 +180,7 @@ struct Checker<'a, P> {
     met: HashSet<PageId>,
 }
 
-impl<P: ReadPages> Checker<'_, P>
+impl<'a, P: ReadPages> Checker<'a, P>
 where
     P::Error: Display,
 {
@@ -174,11 +189,7 @@ where
     }
 
     fn entry_fault(&mut self, page: PageId, index: usize, fault: &Fault) {
-        let what = match fault {
-            Fault::Damaged { what, .. } => what,
-            _ => "it cannot be decoded",
-        };
-        self.find(page, Problem::Entry { index, what });
+        self.find(page, Problem::Entry { index, what: what(fault) });
     }
 
     /// The body of a page that is met for the first time.
@@ -208,18 +219,20 @@ where
         let Ok(body) = pages.page(page) else { return };
         let node = match Node::parse(page, body) {
             Ok(node) => node,
-            Err(Fault::Damaged { what, .. }) => return self.find(page, Problem::Malformed(what)),
-            Err(_) => return self.find(page, Problem::Malformed("it cannot be decoded")),
+            Err(fault) => return self.find(page, Problem::Malformed(what(&fault))),
         };
+        self.frame(&node, body);
+        let node = if node.is_leaf() { self.with_delta(node, body) } else { node };
         let found = node.header.level;
         if let Some(expected) = level.filter(|level| *level != found) {
             return self.find(page, Problem::Level { expected, found });
         }
         self.census.depth = self.census.depth.max(usize::from(level.map_or(found, |_| 0)) + 1);
         self.census.largest_node = self.census.largest_node.max(body.len());
+        let delta = node.delta().map_or(0, |(_, len)| len);
         self.census.garbage_bytes += u64::from(node.header.garbage);
         let mut larges = Vec::new();
-        self.alone(&node, body, lower, upper, &mut |index, _, stored| {
+        self.entries(&node, lower, upper, &mut |index, _, stored| {
             if let Stored::Large(page, len) = stored {
                 larges.push((index, page, len));
             }
@@ -227,7 +240,8 @@ where
         if node.is_leaf() {
             self.census.leaves += 1;
             self.census.entries += node.count() as u64;
-            self.census.leaf_bytes += body.len() as u64;
+            self.census.leaf_bytes += (body.len() + delta) as u64;
+            self.census.deltas += usize::from(delta > 0);
             if node.count() == 0 && level.is_some() {
                 self.find(page, Problem::Empty);
             }
@@ -246,15 +260,35 @@ where
         }
     }
 
-    /// What can be said of a node without a look at any other. `see` is shown each entry of a leaf: its number, suffix and value.
-    fn alone(
-        &mut self,
-        node: &Node<'_>,
-        body: &[u8],
-        lower: Option<Parts<'_>>,
-        upper: Option<Parts<'_>>,
-        see: &mut impl FnMut(usize, &'_ [u8], Stored<'_>),
-    ) {
+    /// The leaf as its delta tells it, if it has one.
+    fn with_delta(&mut self, leaf: Node<'a>, body: &'a [u8]) -> Node<'a> {
+        let page = leaf.page;
+        let beside = page.beside().unwrap_or(PageId::NONE);
+        let delta = match delta::of(self.pages, page) {
+            Ok(Some(delta)) => delta,
+            Ok(None) => return leaf,
+            Err(error) => {
+                self.find(beside, Problem::Unreadable(error.to_string()));
+                return leaf;
+            }
+        };
+        if self.body(beside).is_none() {
+            return leaf;
+        }
+        match Node::parse_with_delta(page, body, delta) {
+            Ok(node) => {
+                self.frame(&node, delta);
+                node
+            }
+            Err(fault) => {
+                self.find(beside, Problem::Malformed(what(&fault)));
+                leaf
+            }
+        }
+    }
+
+    /// What a node's body has beside its entries.
+    fn frame(&mut self, node: &Node<'_>, body: &[u8]) {
         let at = node.header.places();
         if node.header.flags != 0 || body[10..12] != [0, 0] || (node.is_leaf() && node.header.leftmost.0 != 0) {
             self.find(node.page, Problem::Malformed("reserved bytes are not zero"));
@@ -262,7 +296,6 @@ where
         if body[16 + node.prefix.len()..at.heads].iter().any(|byte| *byte != 0) {
             self.find(node.page, Problem::Malformed("the padding of the prefix is not zero"));
         }
-        self.entries(node, lower, upper, see);
     }
 
     /// Every entry once: its cell, its head, its place in the order, and whether the cells lie beside each other.
@@ -317,7 +350,7 @@ where
             }
         }
         if used.is_in_order {
-            let unused = used.unused + node.cells.len().saturating_sub(used.end);
+            let unused = used.unused + node.cells_len().saturating_sub(used.end);
             self.garbage(node, used.is_whole, unused);
         } else {
             self.cells_in_any_order(node, used.is_whole);
@@ -336,7 +369,7 @@ where
             }
             used.add(extent);
         }
-        self.garbage(node, is_whole, used.unused + node.cells.len().saturating_sub(used.end));
+        self.garbage(node, is_whole, used.unused + node.cells_len().saturating_sub(used.end));
     }
 
     /// Whether the unused bytes of the cells are as many as the header says. With a cell that cannot be decoded nobody knows.

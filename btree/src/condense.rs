@@ -11,6 +11,7 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta::free_node;
 use crate::layout::{HEADER, MAX_LEVEL, cell_header, padded, stride};
 use crate::node::Node;
 use crate::pages::{ReadPages, WritePages};
@@ -90,15 +91,17 @@ impl Stretch {
         let (mut count, mut weight, mut ends) = (0, 0, None);
         for number in first..=last {
             let node = Node::read_below(pages, branch.child(number)?, branch.header.level)?;
-            let len = node.cells_at + node.cells.len();
-            stretch.winnable += keeper.winnable(node.page, len);
+            stretch.winnable += keeper.winnable(node.page, node.cells_at + node.cells.len());
+            if let Some((delta, len)) = node.delta() {
+                stretch.winnable += keeper.winnable(delta, len);
+            }
             stretch.pages.push(node.page);
             if level > 0 && number > first {
                 let between = branch.key(number - 1)?.len();
                 weight += stride(level) + cell_header(level) + between;
                 count += 1;
             }
-            weight += node.cells.len().saturating_sub(usize::from(node.header.garbage));
+            weight += node.cells_len().saturating_sub(usize::from(node.header.garbage));
             weight += node.count() * (stride(level) + node.prefix.len());
             count += node.count();
             if let Some(greatest) = node.count().checked_sub(1) {
@@ -197,7 +200,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let (_, rest) = self.write_pieces(&run, &pieces, &pages[..pieces.len()])?;
         for page in &pages[pieces.len()..] {
-            self.pages.free(*page)?;
+            free_node(self.pages, *page)?;
         }
         // The last node may have room for what follows.
         let is_last_thin = pieces.last().is_some_and(|piece| run.size(piece) < capacity - capacity / 8);

@@ -113,7 +113,7 @@ impl Cursor {
         match leaf.entry(index) {
             Ok((suffix, stored)) => {
                 let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
-                Ok(Some((key, stored.location(leaf.page))))
+                Ok(Some((key, stored.location())))
             }
             Err(fault) => {
                 self.finish();

@@ -42,11 +42,10 @@ impl Leaves {
     /// # Errors
     /// When the page cannot be read or is damaged.
     pub fn add<P: ReadPages>(&mut self, pages: &P, id: PageId, bounds: &impl KeyBounds) -> Result<(), P::Error> {
-        let body = pages.page(id)?;
-        if body.first() != Some(&0) {
+        if pages.page(id)?.first() != Some(&0) {
             return Ok(());
         }
-        let leaf = Node::parse(id, body)?;
+        let leaf = Node::read(pages, id)?;
         if leaf.start_of(&bounds.start())? < leaf.end_of(&bounds.end())? {
             self.leaves.push((Key::owned(leaf.key(0)?), id));
         }
@@ -261,8 +260,7 @@ impl Difference {
             }
             let Some((_, (key, _))) = new.as_ref().or(old.as_ref()) else { continue };
             let key = Key::owned(*key);
-            let place =
-                |((leaf, _), (_, stored)): ((Node<'_>, usize), (Parts<'_>, Stored<'_>))| stored.location(leaf.page);
+            let place = |(_, (_, stored)): ((Node<'_>, usize), (Parts<'_>, Stored<'_>))| stored.location();
             return Ok(Some(Differing { key, old: old.map(place), new: new.map(place) }));
         }
     }

@@ -5,9 +5,11 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta::free_node;
 use crate::edit::NodeMut;
 use crate::node::{Node, Stored};
 use crate::pages::WritePages;
+use crate::tree_mut::TreeMut;
 
 /// Frees at most about `budget_pages` pages of a tree that nobody uses any more, from its right end; `true` when the
 /// root is gone too.
@@ -49,7 +51,7 @@ fn trim<P: WritePages>(pages: &mut P, page: PageId, parent: Option<u8>, budget: 
     };
     if gone {
         // A branch without children must not stay, whatever the budget says.
-        pages.free(page)?;
+        free_node(pages, page)?;
         *budget = budget.saturating_sub(1);
     }
     Ok(gone)
@@ -79,6 +81,7 @@ fn trim_leaf<P: WritePages>(pages: &mut P, page: PageId, budget: &mut usize) -> 
     }
     if left < count {
         let capacity = pages.node_capacity();
+        TreeMut::new(pages, page).fold(page)?;
         let target = pages.page_mut(page, capacity)?;
         NodeMut::open_leaf(page, target)?.remove(left, count)?;
     }

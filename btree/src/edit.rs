@@ -5,11 +5,12 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta::write_cell;
 use crate::layout::{
     BRANCH_CELL, CHILD, GROWTH, HEAD, HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, NODE_LIMIT, OFFSET, head_of,
     stride,
 };
-use crate::node::{Extent, Node, Stored, damaged, prefetch_arrays};
+use crate::node::{Extent, Node, damaged, prefetch_arrays};
 use crate::pages::{Fault, PageMut};
 use crate::splice::Children;
 
@@ -74,7 +75,7 @@ pub(crate) enum Put {
 /// Whether a node had better be rewritten than get a key at `index`, because keys there share more than its prefix and
 /// heads do not tell them apart any more. Looked at only when the count passes a power of two.
 #[inline]
-fn wants_prefix(node: &Node<'_>, index: usize, suffix: &[u8]) -> bool {
+pub(crate) fn wants_prefix(node: &Node<'_>, index: usize, suffix: &[u8]) -> bool {
     if !(node.count() + 1).is_power_of_two() {
         return false;
     }
@@ -223,10 +224,7 @@ impl<'a> NodeMut<'a> {
         if found {
             let (_, stored) = node.entry(index)?;
             let old_len = stored.cell_len();
-            let orphan = match stored {
-                Stored::Large(page, _) => Some(page),
-                Stored::Inline(..) => None,
-            };
+            let orphan = stored.large_page();
             let extent = node.extent(index)?;
             let done = self.replace(index, extent, old_len, suffix, fill, limit)?;
             return Ok(if done { Put::Done { new: false, orphan } } else { no_room });
@@ -245,12 +243,7 @@ impl<'a> NodeMut<'a> {
 
     #[inline]
     fn write_leaf_cell(&mut self, start: usize, suffix: &[u8], fill: Fill<'_>) -> Result<(), Fault> {
-        let cell = self.slice(start, LEAF_CELL + suffix.len() + fill.cell_len())?;
-        cell[..2].copy_from_slice(&(suffix.len() as u16).to_le_bytes());
-        cell[2..LEAF_CELL].copy_from_slice(&fill.len_field().to_le_bytes());
-        let (to_suffix, to_value) = cell[LEAF_CELL..].split_at_mut(suffix.len());
-        to_suffix.copy_from_slice(suffix);
-        fill.write(to_value);
+        write_cell(self.slice(start, LEAF_CELL + suffix.len() + fill.cell_len())?, suffix, fill);
         Ok(())
     }
 
@@ -299,10 +292,7 @@ impl<'a> NodeMut<'a> {
         let node = self.node()?;
         let (index, true) = node.find(key)? else { return Ok(None) };
         let (_, stored) = node.entry(index)?;
-        let orphan = match stored {
-            Stored::Large(page, _) => Some(page),
-            Stored::Inline(..) => None,
-        };
+        let orphan = stored.large_page();
         let (extent, end) = (node.extent(index)?, node.cells.len());
         let at = self.header.places();
         let count = usize::from(self.header.count);

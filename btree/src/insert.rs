@@ -5,6 +5,7 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta::Drafted;
 use crate::edit::{Fill, NodeMut, Put};
 use crate::layout::{LARGE_HEADER, inline_max};
 use crate::node::{Node, Stored};
@@ -92,23 +93,45 @@ impl<P: WritePages> TreeMut<'_, P> {
     #[inline]
     pub(crate) fn put(&mut self, key: &[u8], fill: Fill<'_>) -> Result<bool, P::Error> {
         let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
-        let capacity = self.capacity();
-        let target = self.pages.page_mut(page, capacity)?;
-        let mut leaf = NodeMut::open_leaf(page, target)?;
-        let (new, orphan, wasteful) = match leaf.put(key, fill, capacity)? {
-            Put::Done { new, orphan } => (new, orphan, !new && leaf.is_wasteful()),
-            Put::NoRoom { index, found } => {
-                let orphan = self.overflow(&path, page, index, found, key, fill)?;
-                (!found, orphan, false)
+        self.pages.prefetch_leaf_mut(page);
+        let drafted = self.draft(page, |draft| match draft.put(key, fill)? {
+            Put::Done { new, orphan } => Ok(Some((new, orphan))),
+            Put::NoRoom { .. } => Ok(None),
+        })?;
+        let (new, orphan) = match drafted {
+            Drafted::Done(done) => done,
+            Drafted::Whole => self.put_whole(&path, page, key, fill)?,
+            Drafted::Full => {
+                let (index, found) = Node::read(self.pages, page)?.find(key)?;
+                (!found, self.overflow(&path, page, index, found, key, fill)?)
             }
         };
-        if wasteful {
-            self.tidy(page, Way::Key(key))?;
-        }
         if let Some(orphan) = orphan {
             self.pages.free(orphan)?;
         }
         Ok(new)
+    }
+
+    /// Puts an entry into a leaf that has no delta. Gives whether it is new, and the page of the large value that was replaced.
+    fn put_whole(
+        &mut self,
+        path: &Path,
+        page: PageId,
+        key: &[u8],
+        fill: Fill<'_>,
+    ) -> Result<(bool, Option<PageId>), P::Error> {
+        let capacity = self.capacity();
+        let target = self.pages.page_mut(page, capacity)?;
+        let mut leaf = NodeMut::open_leaf(page, target)?;
+        match leaf.put(key, fill, capacity)? {
+            Put::Done { new, orphan } => {
+                if !new && leaf.is_wasteful() {
+                    self.tidy(page, Way::Key(key))?;
+                }
+                Ok((new, orphan))
+            }
+            Put::NoRoom { index, found } => Ok((!found, self.overflow(path, page, index, found, key, fill)?)),
+        }
     }
 
     /// Rewrites the leaf `page` with one more or one larger entry, dividing it where that is needed. Gives the page

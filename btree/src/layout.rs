@@ -30,6 +30,10 @@
 //! ```
 //!
 //! A large value has a page of its own: the byte 255, seven zero bytes, the value.
+//!
+//! The delta of a leaf, on the page beside it, is drawn as a leaf, with 254 as its level. It has the leaf's prefix, and the arrays for all of its entries. Offsets below the length of the leaf's
+//! cell area lie in that; the others in the delta's, less that length. So does `garbage` count for both. In the place of `leftmost` stands where in the leaf its cell area begins, u16, and how
+//! long it is, u16.
 
 use pentimento_storage::PageId;
 
@@ -42,6 +46,10 @@ pub const MAX_VALUE_LEN: usize = 1 << 30;
 pub(crate) const MAX_LEVEL: u8 = 30;
 /// The first byte of a large value's body.
 pub(crate) const KIND_LARGE: u8 = 255;
+/// The first byte of a delta's body.
+pub(crate) const KIND_DELTA: u8 = 254;
+/// So many bytes less than a quarter of a node a delta has at most: with the header of its version, and with that of a frame, it is still within a quarter of a page.
+pub(crate) const DELTA_MARGIN: usize = 96;
 /// The bytes of a large value's body before the value.
 pub(crate) const LARGE_HEADER: usize = 8;
 

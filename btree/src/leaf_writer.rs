@@ -5,6 +5,7 @@
 
 use pentimento_storage::PageId;
 
+use crate::delta;
 use crate::edit::Fill;
 use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, stride};
 use crate::node::damaged;
@@ -190,6 +191,7 @@ pub(crate) fn write_leaf<P: WritePages>(
 ) -> Result<(), P::Error> {
     let capacity = tree.capacity();
     let Shape { prefix_len, bytes } = Shape::of(entries);
+    delta::free(tree.pages, page)?;
     let target = tree.pages.page_anew(page, bytes.max(capacity))?;
     let slack = SLACK.min(capacity.min(target.body.len()).saturating_sub(bytes) / stride(0));
     Ok(fill_leaf(entries, prefix_len, bytes, slack, page, target)?)

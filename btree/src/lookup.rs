@@ -8,8 +8,9 @@
 
 use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
-use crate::layout::{CHILD, HEAD, HEADER, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
-use crate::node::{Node, Stored, damaged, prefetch_arrays};
+use crate::delta;
+use crate::layout::{CHILD, HEAD, HEADER, KIND_DELTA, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
+use crate::node::{Node, Spot, Stored, damaged, prefetch_arrays};
 use crate::pages::{Fault, ReadPages};
 use crate::search::{equal, lower_bound};
 
@@ -21,9 +22,6 @@ const MORE_LINES: usize = 3;
 
 /// What shares of a leaf are counted in.
 const WHOLE: u32 = 1 << 12;
-
-/// A value that was found, its page, and where it begins there.
-pub(crate) type Found<'p> = (PageId, Stored<'p>);
 
 /// The bytes of a key shorter than a word, and zeros.
 #[inline]
@@ -54,7 +52,7 @@ impl<'p> Probe<'p> {
         let (count, cap) = (usize::from((first >> 32) as u16), (first >> 48) as usize);
         let heads_at = HEADER + padded(prefix_len);
         let children_at = heads_at + cap * HEAD;
-        let offsets_at = children_at + if level == 0 { 0 } else { cap * CHILD };
+        let offsets_at = children_at + if level == 0 || level == KIND_DELTA { 0 } else { cap * CHILD };
         let cells_at = offsets_at + cap * OFFSET;
         if first as u8 != level || prefix_len >= WORD || count > cap || cells_at > body.len() {
             return None;
@@ -106,42 +104,123 @@ impl<'p> Probe<'p> {
         }
     }
 
-    /// The number of the entry of `key`, its value and where that begins, or that there is none.
+    /// The number of the entry of `key`, its value and where that stands, or that there is none.
     #[inline(always)]
-    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8], usize)>> {
+    fn entry(&self, page: PageId, key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
         let (index, true, suffix) = self.search(key)? else { return Some(None) };
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
-        let at = self.cells_at + usize::from(offset);
-        let cell = self.body.get(at..)?;
-        (1..=MORE_LINES).for_each(|line| prefetch_line(cell, line * CACHE_LINE));
-        let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
-        let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-        let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
-        let value = rest.get(key_len..key_len + usize::from(value_len))?;
-        if value_len & LARGE_FLAG != 0 || !equal(rest.get(..key_len)?, suffix) {
+        let (value, at) = value(self.body, self.cells_at + usize::from(offset), suffix)?;
+        Some(Some((index, value, Spot { page, at })))
+    }
+
+    /// The same, in the delta of a leaf whose body is `base`.
+    #[inline(always)]
+    fn entry_beside(&self, page: PageId, base: &'p [u8], key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
+        let (index, true, suffix) = self.search(key)? else { return Some(None) };
+        let offset = usize::from(u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?));
+        let (base_at, base_len) = delta::base_of(self.leftmost);
+        if base.len() != base_at + base_len {
             return None;
         }
-        Some(Some((index, value, at + LEAF_CELL + key_len)))
+        let (page, body, start) = match offset.checked_sub(base_len) {
+            None => (page, base, base_at + offset),
+            Some(beyond) => (page.beside()?, self.body, self.cells_at + beyond),
+        };
+        let (value, at) = value(body, start, suffix)?;
+        Some(Some((index, value, Spot { page, at })))
+    }
+}
+
+/// The number of an entry that was found, its value, and where that stands.
+type FoundEntry<'p> = (usize, &'p [u8], Spot);
+
+/// The value in the cell that begins at `at` of a body, and where it begins, if the cell has this suffix and the value stands there.
+#[inline(always)]
+fn value<'p>(body: &'p [u8], at: usize, suffix: &[u8]) -> Option<(&'p [u8], u32)> {
+    let cell = body.get(at..)?;
+    (1..=MORE_LINES).for_each(|line| prefetch_line(cell, line * CACHE_LINE));
+    let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
+    let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+    let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
+    let value = rest.get(key_len..key_len + usize::from(value_len))?;
+    if value_len & LARGE_FLAG != 0 || !equal(rest.get(..key_len)?, suffix) {
+        return None;
+    }
+    Some((value, (at + LEAF_CELL + key_len) as u32))
+}
+
+/// A leaf to which somebody came.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaf<'p> {
+    pub page: PageId,
+    body: &'p [u8],
+    delta: Option<&'p [u8]>,
+}
+
+impl<'p> Leaf<'p> {
+    #[inline(always)]
+    fn read<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Leaf<'p>, P::Error> {
+        let (delta, body) = (delta::of(pages, page)?, pages.page(page)?);
+        Ok(Leaf { page, body, delta })
+    }
+
+    #[inline(always)]
+    fn entry(&self, key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
+        match self.delta {
+            None => Probe::read(self.body, 0)?.entry(self.page, key),
+            Some(delta) => Probe::read(delta, KIND_DELTA)?.entry_beside(self.page, self.body, key),
+        }
+    }
+
+    /// The number of the entry of `key`.
+    #[inline(always)]
+    pub fn index(&self, key: &[u8]) -> Result<Option<usize>, Fault> {
+        if let Some(found) = self.entry(key) {
+            return Ok(found.map(|(index, ..)| index));
+        }
+        Ok(self.find_in_unusual(key)?.map(|(index, _)| index))
+    }
+
+    /// All of it.
+    #[inline(always)]
+    pub fn node(&self) -> Result<Node<'p>, Fault> {
+        let node = match self.delta {
+            None => Node::parse(self.page, self.body)?,
+            Some(delta) => Node::parse_with_delta(self.page, self.body, delta)?,
+        };
+        if node.header.level != 0 {
+            return Err(level_fault(self.page));
+        }
+        Ok(node)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_in_unusual(&self, key: &[u8]) -> Result<Option<(usize, Stored<'p>)>, Fault> {
+        let leaf = self.node()?;
+        match leaf.find(key)? {
+            (index, true) => Ok(Some((index, leaf.entry(index)?.1))),
+            (_, false) => Ok(None),
+        }
     }
 }
 
 /// Goes down from `root` to the leaf where `key` belongs, telling `step` each branch and the number of the child that is taken there.
-/// Gives the leaf's page and its body.
 #[inline(always)]
 pub(crate) fn descend<'p, P: ReadPages>(
     pages: &'p P,
     root: PageId,
     key: &[u8],
     step: impl FnMut(PageId, usize) -> Result<(), Fault>,
-) -> Result<(PageId, &'p [u8]), P::Error> {
-    let (page, body) = descend_until(pages, root, key, 0, step)?;
-    match body {
-        Some(body) => Ok((page, body)),
-        None => Ok((page, pages.page(page)?)),
+) -> Result<Leaf<'p>, P::Error> {
+    let (page, leaf) = descend_until(pages, root, key, 0, step)?;
+    match leaf {
+        Some(leaf) => Ok(leaf),
+        None => Leaf::read(pages, page),
     }
 }
 
-/// The same, but a child of a level below `unread` is not read, unless it is the root: only its page is given.
+/// The same, but a child of a level below `unread` is not read: only its page is given.
 #[inline(always)]
 pub(crate) fn descend_until<'p, P: ReadPages>(
     pages: &'p P,
@@ -149,7 +228,7 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
     key: &[u8],
     unread: u8,
     mut step: impl FnMut(PageId, usize) -> Result<(), Fault>,
-) -> Result<(PageId, Option<&'p [u8]>), P::Error> {
+) -> Result<(PageId, Option<Leaf<'p>>), P::Error> {
     let mut page = root;
     let mut body = pages.page(root)?;
     // A root is of any level.
@@ -172,49 +251,30 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
         if level < unread {
             return Ok((page, None));
         }
-        if let Some(share) = share {
-            // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is about there, and arrives together with the arrays.
-            pages.hint(page).prefetch_around(share, WHOLE);
+        if level == 0 {
+            if let Some(share) = share {
+                // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is about there, and arrives together with the arrays.
+                pages.hint(page).prefetch_around(share, WHOLE);
+            }
+            let beside = pages.beside(page)?;
+            let body = pages.page(page)?;
+            prefetch_arrays(beside.unwrap_or(body));
+            let delta = beside.filter(|beside| beside.first() == Some(&KIND_DELTA));
+            return Ok((page, Some(Leaf { page, body, delta })));
         }
         body = pages.page(page)?;
-        if level == 0 {
-            prefetch_arrays(body);
-        }
     }
-    Ok((page, Some(body)))
+    Ok((page, None))
 }
 
 /// The value of `key` in the tree at `root`.
 #[inline(always)]
-pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
-    let (page, body) = descend(pages, root, key, |_, _| Ok(()))?;
-    if let Some(probe) = Probe::read(body, 0)
-        && let Some(found) = probe.entry(key)
-    {
-        return Ok(found.map(|(_, value, start)| (page, Stored::Inline(value, start))));
+pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Stored<'p>>, P::Error> {
+    let leaf = descend(pages, root, key, |_, _| Ok(()))?;
+    if let Some(found) = leaf.entry(key) {
+        return Ok(found.map(|(_, value, spot)| Stored::Inline(value, spot)));
     }
-    Ok(find_in_unusual(page, body, key)?.map(|(_, stored)| (page, stored)))
-}
-
-/// The number of the entry of `key` in the leaf to which [`descend`] came.
-#[inline(always)]
-pub(crate) fn index(page: PageId, body: &[u8], key: &[u8]) -> Result<Option<usize>, Fault> {
-    if let Some(probe) = Probe::read(body, 0)
-        && let Some(found) = probe.entry(key)
-    {
-        return Ok(found.map(|(index, ..)| index));
-    }
-    Ok(find_in_unusual(page, body, key)?.map(|(index, _)| index))
-}
-
-/// The leaf in a body to which [`descend`] came.
-#[inline(always)]
-pub(crate) fn leaf(page: PageId, body: &[u8]) -> Result<Node<'_>, Fault> {
-    let node = Node::parse(page, body)?;
-    if node.header.level != 0 {
-        return Err(level_fault(page));
-    }
-    Ok(node)
+    Ok(leaf.find_in_unusual(key)?.map(|(_, stored)| stored))
 }
 
 #[cold]
@@ -232,14 +292,4 @@ fn route_in_unusual(page: PageId, body: &[u8], level: u8, key: &[u8]) -> Result<
     }
     let number = node.route(key)?;
     Ok((number, node.child(number)?))
-}
-
-#[cold]
-#[inline(never)]
-fn find_in_unusual<'p>(page: PageId, body: &'p [u8], key: &[u8]) -> Result<Option<(usize, Stored<'p>)>, Fault> {
-    let leaf = leaf(page, body)?;
-    match leaf.find(key)? {
-        (index, true) => Ok(Some((index, leaf.entry(index)?.1))),
-        (_, false) => Ok(None),
-    }
 }

@@ -29,6 +29,7 @@ pub enum MemoryError {
 pub struct MemoryPages {
     pages: Vec<Slot>,
     vacant: Vec<PageId>,
+    live: usize,
     node_capacity: usize,
     max_pages: usize,
     transaction: u64,
@@ -51,6 +52,7 @@ impl MemoryPages {
         MemoryPages {
             pages: Vec::new(),
             vacant: Vec::new(),
+            live: 0,
             node_capacity,
             max_pages: PageId::NONE.0 as usize,
             transaction: 1,
@@ -83,7 +85,7 @@ impl MemoryPages {
     /// How many pages there are.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.pages.len() - self.vacant.len()
+        self.live
     }
 
     /// Replaces the body of a page, as damage would.
@@ -95,6 +97,18 @@ impl MemoryPages {
         slot.body = body.to_vec();
         slot.len = body.len();
         Ok(())
+    }
+
+    /// Makes an empty page of this number.
+    fn fill(&mut self, id: PageId, capacity: usize) -> Result<PageId, MemoryError> {
+        if self.live >= self.max_pages {
+            return Err(MemoryError::Full);
+        }
+        let slot = self.pages.get_mut(id.0 as usize).ok_or(MemoryError::NoSuchPage(id))?;
+        *slot = Slot { body: vec![0xA5; capacity], len: 0, live: true, touched: self.transaction };
+        self.live += 1;
+        self.copies += 1;
+        Ok(id)
     }
 
     fn slot(&mut self, id: PageId) -> Result<&mut Slot, MemoryError> {
@@ -112,6 +126,13 @@ impl ReadPages for MemoryPages {
             Some(slot) if slot.live => Ok(&slot.body[..slot.len]),
             _ => Err(MemoryError::NoSuchPage(id)),
         }
+    }
+
+    #[inline]
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, MemoryError> {
+        let Some(beside) = id.beside() else { return Ok(None) };
+        let slot = self.pages.get(beside.0 as usize).filter(|slot| slot.live);
+        Ok(slot.map(|slot| &slot.body[..slot.len]))
     }
 
     #[inline]
@@ -151,26 +172,29 @@ impl WritePages for MemoryPages {
     }
 
     fn allocate(&mut self, _owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
-        if self.live() >= self.max_pages {
-            return Err(MemoryError::Full);
-        }
         let id = match self.vacant.pop() {
             Some(id) => id,
             None => {
                 let id = u32::try_from(self.pages.len()).map_err(|_| MemoryError::Full)?;
-                self.pages.push(Slot::default());
+                // The second number is kept for a page beside it.
+                self.pages.extend([Slot::default(), Slot::default()]);
                 PageId(id)
             }
         };
-        self.copies += 1;
-        let slot = &mut self.pages[id.0 as usize];
-        *slot = Slot { body: vec![0xA5; capacity], len: 0, live: true, touched: self.transaction };
-        Ok(id)
+        self.fill(id, capacity).inspect_err(|_| self.vacant.push(id))
+    }
+
+    fn allocate_beside(&mut self, id: PageId, _owner: PageId, capacity: usize) -> Result<Option<PageId>, MemoryError> {
+        let beside = id.beside().filter(|beside| self.slot(*beside).is_err());
+        beside.map(|beside| self.fill(beside, capacity)).transpose()
     }
 
     fn free(&mut self, id: PageId) -> Result<(), MemoryError> {
         *self.slot(id)? = Slot::default();
-        self.vacant.push(id);
+        self.live -= 1;
+        if id.beside().is_some() {
+            self.vacant.push(id);
+        }
         Ok(())
     }
 }

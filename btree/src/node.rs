@@ -7,7 +7,10 @@ use std::cmp::Ordering;
 
 use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
-use crate::layout::{HEADER, Header, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header};
+use crate::delta;
+use crate::layout::{
+    HEADER, Header, KIND_DELTA, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header,
+};
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
 
@@ -46,15 +49,25 @@ pub(crate) struct Node<'p> {
     pub cells: &'p [u8],
     /// Where the cell area begins in the body.
     pub cells_at: usize,
+    /// More cells, in the delta of a leaf, and where they begin there; 0 if there is no delta.
+    pub more: &'p [u8],
+    pub more_at: usize,
 }
 
 /// What a leaf keeps for a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stored<'p> {
-    /// The value itself, and where it begins in the body.
-    Inline(&'p [u8], usize),
+    /// The value itself, and where it begins.
+    Inline(&'p [u8], Spot),
     /// The page of a large value, and its length.
     Large(PageId, usize),
+}
+
+/// A place in the body of a page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    pub page: PageId,
+    pub at: u32,
 }
 
 /// An entry taken apart.
@@ -87,6 +100,8 @@ impl<'p> Node<'p> {
         offsets: &[],
         cells: &[],
         cells_at: 0,
+        more: &[],
+        more_at: 0,
     };
 
     #[inline(always)]
@@ -98,6 +113,21 @@ impl<'p> Node<'p> {
         if header.level > MAX_LEVEL {
             return Err(damaged(page, "this is not a node"));
         }
+        let cells_at = header.places().cells;
+        let Some(cells) = body.get(cells_at..) else {
+            return Err(damaged(page, "the node's header does not fit its length"));
+        };
+        Ok(Node { more: &[], more_at: 0, ..Node::with_cells(page, header, body, (cells, cells_at))? })
+    }
+
+    /// A node of this header, whose arrays stand in `body`, followed by more cells. The others stand elsewhere.
+    #[inline(always)]
+    pub fn with_cells(
+        page: PageId,
+        header: Header,
+        body: &'p [u8],
+        (cells, cells_at): (&'p [u8], usize),
+    ) -> Result<Node<'p>, Fault> {
         let at = header.places();
         let count = usize::from(header.count);
         let prefix_len = usize::from(header.prefix_len);
@@ -113,29 +143,76 @@ impl<'p> Node<'p> {
             heads: slice(at.heads, count * 4).as_chunks().0,
             children: if header.level == 0 { &[] } else { slice(at.children, count * 4).as_chunks().0 },
             offsets: slice(at.offsets, count * 2).as_chunks().0,
-            cells: slice(at.cells, body.len() - at.cells),
-            cells_at: at.cells,
+            cells,
+            cells_at,
+            more: slice(at.cells, body.len() - at.cells),
+            more_at: at.cells,
         })
+    }
+
+    /// The leaf in `body`, as its delta tells it.
+    pub fn parse_with_delta(page: PageId, body: &'p [u8], delta: &'p [u8]) -> Result<Node<'p>, Fault> {
+        let beside = page.beside().unwrap_or(PageId::NONE);
+        let mut header = match delta.first_chunk::<HEADER>().map(Header::read) {
+            Some(header) if header.level == KIND_DELTA => header,
+            _ => return Err(damaged(beside, "this is not a delta")),
+        };
+        let (cells_at, len) = delta::base_of(header.leftmost);
+        (header.level, header.leftmost) = (0, PageId(0));
+        match body.get(cells_at..) {
+            Some(cells) if cells.len() == len && body[0] == 0 => {
+                Node::with_cells(page, header, delta, (cells, cells_at))
+                    .map_err(|_| damaged(beside, "the delta's header does not fit its length"))
+            }
+            _ => Err(damaged(beside, "the delta does not fit its leaf")),
+        }
     }
 
     /// Reads a page as a node.
     #[inline(always)]
     pub fn read<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
-        Ok(Node::parse(page, pages.page(page)?)?)
+        let body = pages.page(page)?;
+        let node = Node::parse(page, body)?;
+        if node.is_leaf()
+            && let Some(delta) = delta::of(pages, page)?
+        {
+            return Ok(Node::parse_with_delta(page, body, delta)?);
+        }
+        Ok(node)
     }
 
     /// Reads a page that must be a node just below `parent`.
     #[inline(always)]
     pub fn read_below<P: ReadPages>(pages: &'p P, page: PageId, parent: u8) -> Result<Node<'p>, P::Error> {
-        let body = pages.page(page)?;
         if parent == 1 {
-            prefetch_arrays(body);
+            prefetch_arrays(delta::of(pages, page)?.unwrap_or(pages.page(page)?));
         }
-        let node = Node::parse(page, body)?;
+        let node = Node::read(pages, page)?;
         if node.header.level + 1 != parent {
             return Err(damaged(page, "the node's level does not follow from its parent's").into());
         }
         Ok(node)
+    }
+
+    /// The delta that this is told by, and how long that is, if the leaf has one.
+    pub fn delta(&self) -> Option<(PageId, usize)> {
+        self.page.beside().filter(|_| self.more_at > 0).map(|delta| (delta, self.more_at + self.more.len()))
+    }
+
+    /// The bytes of the node, as if it were in one piece.
+    pub fn len(&self) -> usize {
+        let arrays = if self.more_at > 0 { self.more_at } else { self.cells_at };
+        arrays + self.cells_len()
+    }
+
+    /// Whether more than half of the node is garbage.
+    pub fn is_wasteful(&self) -> bool {
+        usize::from(self.header.garbage) * 2 > self.len()
+    }
+
+    /// The bytes of all cells, garbage included.
+    pub fn cells_len(&self) -> usize {
+        self.cells.len() + self.more.len()
     }
 
     #[inline]
@@ -185,7 +262,11 @@ impl<'p> Node<'p> {
             return Err(self.fault("there is no such entry"));
         };
         let at = usize::from(u16::from_le_bytes(*offset));
-        match self.cells.get(at..) {
+        let cell = match at.checked_sub(self.cells.len()) {
+            None => self.cells.get(at..),
+            Some(beyond) => self.more.get(beyond..),
+        };
+        match cell {
             Some(cell) => Ok((at, cell)),
             None => Err(self.fault("a cell begins past the end")),
         }
@@ -225,8 +306,12 @@ impl<'p> Node<'p> {
     pub fn prefetch_entry(&self, index: usize) {
         if let Some(offset) = self.offsets.get(index) {
             let at = usize::from(u16::from_le_bytes(*offset));
+            let (cells, at) = match at.checked_sub(self.cells.len()) {
+                None => (self.cells, at),
+                Some(beyond) => (self.more, beyond),
+            };
             for line in 0..ENTRY_LINES {
-                prefetch_line(self.cells, at + line * CACHE_LINE);
+                prefetch_line(cells, at + line * CACHE_LINE);
             }
         }
     }
@@ -257,8 +342,12 @@ impl<'p> Node<'p> {
         let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
         let (suffix, rest) = rest.split_at_checked(key_len)?;
         let stored = if value_len & LARGE_FLAG == 0 {
-            let start = self.cells_at + at + LEAF_CELL + key_len;
-            Stored::Inline(rest.get(..usize::from(value_len))?, start)
+            let (page, start) = match at.checked_sub(self.cells.len()) {
+                None => (self.page, self.cells_at + at),
+                Some(beyond) => (PageId(self.page.0 + 1), self.more_at + beyond),
+            };
+            let spot = Spot { page, at: (start + LEAF_CELL + key_len) as u32 };
+            Stored::Inline(rest.get(..usize::from(value_len))?, spot)
         } else {
             let bytes = rest.first_chunk::<LARGE_REF>()?;
             let page = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -290,6 +379,14 @@ impl<'p> Node<'p> {
 }
 
 impl Stored<'_> {
+    /// The page of a large value.
+    pub fn large_page(&self) -> Option<PageId> {
+        match self {
+            Stored::Large(page, _) => Some(*page),
+            Stored::Inline(..) => None,
+        }
+    }
+
     /// The length of the value.
     pub fn value_len(&self) -> usize {
         match self {

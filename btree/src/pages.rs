@@ -47,7 +47,13 @@ pub trait ReadPages {
     /// When there is no such page in this view, or it cannot be read.
     fn page(&self, id: PageId) -> Result<&[u8], Self::Error>;
 
-    /// A hint that page `id` is about to be read.
+    /// The body of the page *beside* page `id`, if there is one: the number after it, if that was kept for it. The map puts the delta of a leaf there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, Self::Error>;
+
+    /// A hint that page `id`, and what is beside it, is about to be read.
     #[inline]
     fn prefetch(&self, id: PageId) {
         let _ = id;
@@ -90,9 +96,21 @@ pub trait WritePages: ReadPages {
         self.page_mut(id, capacity)
     }
 
-    /// A hint that page `id` is about to be changed.
+    /// A hint that page `id` is about to be changed, all of it.
     #[inline]
     fn prefetch_mut(&self, id: PageId) {
+        self.prefetch(id);
+    }
+
+    /// A hint that one of the other hints about page `id` is to follow: what tells where the page is will be needed.
+    #[inline]
+    fn prefetch_place(&self, id: PageId) {
+        let _ = id;
+    }
+
+    /// A hint that leaf `id` is about to be changed: what is beside it, if there is something, or else its beginning will be needed.
+    #[inline]
+    fn prefetch_leaf_mut(&self, id: PageId) {
         self.prefetch(id);
     }
 
@@ -109,7 +127,13 @@ pub trait WritePages: ReadPages {
     /// When there is no memory, no disk space or no page number left.
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId, Self::Error>;
 
-    /// Gives page `id` back. Older views go on reading it.
+    /// As [`allocate`](WritePages::allocate), a page beside page `id`. `None`: there is one already, or its number is another page's.
+    ///
+    /// # Errors
+    /// The same.
+    fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>, Self::Error>;
+
+    /// Gives page `id` back. Older views go on reading it. What is beside it stays.
     ///
     /// # Errors
     /// When there is no such page.

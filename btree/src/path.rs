@@ -137,8 +137,8 @@ impl Path {
     ) -> Result<Node<'p>, P::Error> {
         self.len = 0;
         if let Way::Key(key) = way {
-            let (page, body) = lookup::descend(pages, root, key, |page, number| self.push(page, number))?;
-            return Ok(lookup::leaf(page, body)?);
+            let leaf = lookup::descend(pages, root, key, |page, number| self.push(page, number))?;
+            return Ok(leaf.node()?);
         }
         self.descend(pages, Node::read(pages, root)?, way)
     }

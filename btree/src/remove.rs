@@ -4,6 +4,7 @@
 //! become too empty are given back.
 
 use crate::balance::is_underfull;
+use crate::delta::Drafted;
 use crate::edit::NodeMut;
 use crate::node::Node;
 use crate::pages::WritePages;
@@ -22,6 +23,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     pub fn remove(&mut self, key: &[u8]) -> Result<bool, P::Error> {
         let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
         let capacity = self.capacity();
+        self.pages.prefetch_leaf_mut(page);
         // A page that was changed before can be changed again at once; another is not copied for nothing.
         if self.pages.private_page(page, capacity).is_none() {
             let leaf = Node::read(self.pages, page)?;
@@ -32,13 +34,17 @@ impl<P: WritePages> TreeMut<'_, P> {
                 return Ok(false);
             }
         }
-        let target = match self.pages.private_page(page, capacity) {
-            Some(target) => target,
-            None => self.pages.page_mut(page, capacity)?,
+        let orphan = match self.draft(page, |draft| draft.take(key))? {
+            Drafted::Done(orphan) => orphan,
+            Drafted::Whole | Drafted::Full => {
+                self.fold(page)?;
+                let target = self.pages.page_mut(page, capacity)?;
+                let Some(orphan) = NodeMut::open_leaf(page, target)?.take(key)? else { return Ok(false) };
+                orphan
+            }
         };
-        let mut leaf = NodeMut::open_leaf(page, target)?;
-        let Some(orphan) = leaf.take(key)? else { return Ok(false) };
-        if leaf.is_wasteful() || (path.len() > 0 && is_underfull(&leaf.node()?, capacity)) {
+        let leaf = Node::read(self.pages, page)?;
+        if leaf.is_wasteful() || (path.len() > 0 && is_underfull(&leaf, capacity)) {
             self.tidy(page, Way::Key(key))?;
         }
         if let Some(orphan) = orphan {

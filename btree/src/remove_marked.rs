@@ -12,6 +12,7 @@ use pentimento_storage::PageId;
 
 use crate::balance::is_underfull;
 use crate::batch::{OldEntries, SortedEntries};
+use crate::delta::LeafCopy;
 use crate::edit::Fill;
 use crate::leaf_writer::write_leaf;
 use crate::lookup;
@@ -32,9 +33,9 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn mark(&self, key: &[u8], marks: &mut Marks) -> Result<bool, P::Error> {
-        let (leaf, body) = lookup::descend(self.pages, self.root, key, |_, _| Ok(()))?;
-        let known = marks.known(leaf);
-        Ok(lookup::index(leaf, body, key)?.is_some_and(|index| marks.mark(leaf, index, known)))
+        let leaf = lookup::descend(self.pages, self.root, key, |_, _| Ok(()))?;
+        let known = marks.known(leaf.page);
+        Ok(leaf.index(key)?.is_some_and(|index| marks.mark(leaf.page, index, known)))
     }
 
     /// Removes the entries that are marked.
@@ -105,11 +106,8 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// Writes a leaf anew without the entries that are marked, and says how many went. If it is too small then a key that belongs there is added to `thin`.
     fn remove_from_leaf(&mut self, page: PageId, marks: &LeafMarks, thin: &mut Vec<Vec<u8>>) -> Result<u64, P::Error> {
         let capacity = self.capacity();
-        let body = self.pages.page(page)?.to_vec();
-        let leaf = Node::parse(page, &body)?;
-        if !leaf.is_leaf() {
-            return Err(damaged(page, "this is not a leaf").into());
-        }
+        let copy = LeafCopy::of(self.pages, page)?;
+        let leaf = copy.node()?;
         let mut kept = Vec::with_capacity(leaf.count());
         let (mut orphans, mut removed) = (Vec::new(), 0);
         let mut entries = OldEntries::new(leaf);

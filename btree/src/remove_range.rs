@@ -8,6 +8,7 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, is_empty};
+use crate::delta::free_node;
 use crate::edit::NodeMut;
 use crate::node::{Node, Stored};
 use crate::pages::{Fault, WritePages};
@@ -84,6 +85,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             let large = large_pages(&node, from, to)?;
             *removed += (to - from) as u64;
             if !gone {
+                self.fold(page)?;
                 let target = self.pages.page_mut(page, capacity)?;
                 NodeMut::open_leaf(page, target)?.remove(from, to)?;
             }
@@ -131,7 +133,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let gone = self.prune(page, Some(parent), start, end, removed)?;
         if gone {
-            self.pages.free(page)?;
+            free_node(self.pages, page)?;
         }
         Ok(gone)
     }
@@ -149,6 +151,6 @@ impl<P: WritePages> TreeMut<'_, P> {
                 self.drop_subtree(child, level, removed)?;
             }
         }
-        self.pages.free(page)
+        free_node(self.pages, page)
     }
 }

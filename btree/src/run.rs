@@ -90,9 +90,9 @@ impl Run {
 
     /// Adds the entries of a node of the same level behind the others.
     pub fn append(&mut self, node: &Node<'_>) -> Result<(), Fault> {
-        let mut left = node.cells.len();
+        let mut left = node.cells_len();
         let header = cell_header(self.level);
-        self.bytes.reserve(node.prefix.len() + node.cells.len());
+        self.bytes.reserve(node.prefix.len() + node.cells_len());
         self.items.reserve(node.count() + 1);
         let prefix = self.span(node.prefix);
         for index in 0..node.count() {

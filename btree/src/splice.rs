@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use pentimento_storage::PageId;
 
+use crate::delta;
 use crate::edit::NodeMut;
 use crate::layout::MAX_LEVEL;
 use crate::node::{Node, damaged};
@@ -63,7 +64,10 @@ impl<P: WritePages> TreeMut<'_, P> {
         for (number, piece) in pieces.iter().enumerate() {
             let room = run.size(piece).max(capacity);
             let page = match reuse.get(number) {
-                Some(page) => *page,
+                Some(page) => {
+                    delta::free(self.pages, *page)?;
+                    *page
+                }
                 None => self.pages.allocate(self.root, room)?,
             };
             // All but the last piece of a bulk load will not change soon.
@@ -78,7 +82,7 @@ impl<P: WritePages> TreeMut<'_, P> {
             } else {
                 rest.push((separator(&run.key(piece.start - 1), &run.key(piece.start)), page));
             }
-            let target = self.pages.page_mut(page, room)?;
+            let target = self.pages.page_anew(page, room)?;
             run.write(piece.clone(), leftmost, slack, page, target, capacity)?;
         }
         Ok((first, rest))

@@ -8,7 +8,8 @@ use std::ops::Bound;
 use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, end_of_prefix};
-use crate::lookup::{self, Found};
+use crate::lookup;
+use crate::node::Stored;
 use crate::pages::ReadPages;
 use crate::path::{Path, Way};
 use crate::range::{Entry, Range};
@@ -43,7 +44,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     }
 
     #[inline(always)]
-    fn find(&self, key: &[u8]) -> Result<Option<Found<'p>>, P::Error> {
+    fn find(&self, key: &[u8]) -> Result<Option<Stored<'p>>, P::Error> {
         lookup::find(self.pages, self.root, key)
     }
 
@@ -54,7 +55,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<&'p [u8]>, P::Error> {
         match self.find(key)? {
-            Some((_, stored)) => stored.resolve(self.pages).map(Some),
+            Some(stored) => stored.resolve(self.pages).map(Some),
             None => Ok(None),
         }
     }
@@ -66,7 +67,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn locate(&self, key: &[u8]) -> Result<Option<ValueLocation>, P::Error> {
-        Ok(self.find(key)?.map(|(leaf, stored)| stored.location(leaf)))
+        Ok(self.find(key)?.map(|stored| stored.location()))
     }
 
     /// Whether there is an entry for `key`.

@@ -27,6 +27,16 @@ pub fn create<P: WritePages>(pages: &mut P) -> Result<PageId, P::Error> {
     Ok(root)
 }
 
+/// As [`create`], with the root beside page `id`. `None` if that is taken.
+///
+/// # Errors
+/// The same.
+pub fn create_beside<P: WritePages>(pages: &mut P, id: PageId) -> Result<Option<PageId>, P::Error> {
+    let Some(root) = pages.allocate_beside(id, PageId::NONE, pages.node_capacity())? else { return Ok(None) };
+    TreeMut::new(pages, root).make_empty()?;
+    Ok(Some(root))
+}
+
 impl<'p, P: WritePages> TreeMut<'p, P> {
     /// The tree whose root is page `root`.
     #[must_use]

@@ -5,7 +5,7 @@
 use pentimento_storage::PageId;
 
 use crate::layout::{KIND_LARGE, LARGE_HEADER};
-use crate::node::{Stored, damaged};
+use crate::node::{Spot, Stored, damaged};
 use crate::pages::{Fault, ReadPages, WritePages};
 
 /// Where a value stands: bytes `start..end` of the body of `page`.
@@ -43,10 +43,13 @@ impl<'p> Stored<'p> {
         }
     }
 
-    /// Where the value stands, given the leaf that refers to it.
-    pub fn location(&self, leaf: PageId) -> ValueLocation {
+    /// Where the value stands.
+    pub fn location(&self) -> ValueLocation {
         match *self {
-            Stored::Inline(bytes, start) => ValueLocation { page: leaf, start, end: start + bytes.len() },
+            Stored::Inline(bytes, Spot { page, at }) => {
+                let start = at as usize;
+                ValueLocation { page, start, end: start + bytes.len() }
+            }
             Stored::Large(page, len) => ValueLocation { page, start: LARGE_HEADER, end: LARGE_HEADER + len },
         }
     }

@@ -3,8 +3,8 @@
 //! Promises:
 //! 1. A frame has one owner at a time: a write transaction (as [`Frame`]), then, once handed over, the place in the table or the
 //!    history, until reclamation or the checkpointer gives it back.
-//! 2. Frames of the page size are recycled; the first touch of fresh memory costs more than the copy into it. When many fresh ones were
-//!    needed, others are touched ahead of time by whoever has time for it ([`FramePool::prepare`]).
+//! 2. Frames of the page size, and of a quarter and an eighth of it, are recycled; the first touch of fresh memory costs more than the copy
+//!    into it. When many fresh ones were needed, others are touched ahead of time by whoever has time for it ([`FramePool::prepare`]).
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
@@ -14,11 +14,15 @@ use crate::sync::{AtomicUsize, Flag, Mutex, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// So many fresh frames since frames were last prepared are many.
-const MANY_FRESH: usize = 64;
-/// Frames are prepared when less memory than this is spare, until there is as much as that.
+/// So many bytes of fresh frames since frames were last prepared are many.
+const MANY_FRESH: usize = 512 << 10;
+/// Frames of the page size are prepared when less memory than this is spare, until there is as much as that.
 const PREPARE_BELOW: usize = 16 << 20;
 const PREPARE_UP_TO: usize = 32 << 20;
+/// Of smaller frames so many times less is kept and prepared.
+const SMALL_SHARE: usize = 4;
+/// Smaller pages than this have no smaller frames.
+const LEAST_DIVIDED: usize = 4096;
 /// How many frames are prepared before others may have them.
 const PREPARED_AT_ONCE: usize = 16;
 /// The size of a page of the system's memory, or less.
@@ -76,39 +80,73 @@ impl Frame {
     }
 }
 
+/// Frames of one size.
+struct Class {
+    capacity: usize,
+    spare: Mutex<Vec<Frame>>,
+    /// How many are kept for reuse, at most.
+    spare_max: usize,
+    /// Frames are prepared when fewer than the first are spare, until there are as many as the second.
+    prepared: [usize; 2],
+    /// How many were made since some were last prepared.
+    fresh: AtomicUsize,
+}
+
+impl Class {
+    fn new(capacity: usize, spare_bytes: usize, share: usize) -> Class {
+        let frames = |bytes: usize| bytes / share / capacity;
+        let spare_max = frames(spare_bytes);
+        let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| frames(bytes).min(spare_max));
+        Class { capacity, spare: Mutex::default(), spare_max, prepared, fresh: AtomicUsize::new(0) }
+    }
+
+    fn lacks(&self, frames: usize) -> bool {
+        self.spare.lock().len() < frames
+    }
+
+    fn wants_more(&self) -> bool {
+        self.fresh.load(Ordering::Relaxed) * self.capacity >= MANY_FRESH && self.lacks(self.prepared[0])
+    }
+
+    fn prepare(&self) {
+        self.fresh.store(0, Ordering::Relaxed);
+        while self.lacks(self.prepared[1]) {
+            let mut frames: Vec<Frame> = (0..PREPARED_AT_ONCE).map(|_| FramePool::make(self.capacity)).collect();
+            for frame in &mut frames {
+                frame.bytes_mut().iter_mut().step_by(SYSTEM_PAGE).for_each(|byte| *byte = 1);
+            }
+            self.spare.lock().append(&mut frames);
+        }
+    }
+}
+
 /// Makes, counts and recycles frames.
 pub(crate) struct FramePool {
-    page_size: usize,
-    spare: Mutex<Vec<Frame>>,
-    spare_max: usize,
-    /// How many frames of the page size were made since some were last prepared.
-    fresh: AtomicUsize,
+    /// The sizes that are recycled, the smallest first. A whole frame and what stands before it take a power of two where pages are divided.
+    classes: Vec<Class>,
     in_use: AtomicUsize,
     counted: AtomicUsize,
 }
 
 impl FramePool {
-    /// A pool that keeps at most `spare_bytes` of frames for reuse.
+    /// A pool that keeps at most `spare_bytes` of frames for reuse, and half as many in smaller ones.
     pub fn new(page_size: usize, spare_bytes: usize) -> FramePool {
-        FramePool {
-            page_size,
-            spare: Mutex::default(),
-            spare_max: spare_bytes / page_size,
-            fresh: AtomicUsize::new(0),
-            in_use: AtomicUsize::new(0),
-            counted: AtomicUsize::new(0),
-        }
+        let small = [8, 4].into_iter().filter(|_| page_size >= LEAST_DIVIDED);
+        let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
+        let classes = small.chain([Class::new(page_size, spare_bytes, 1)]).collect();
+        FramePool { classes, in_use: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
     }
 
     /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
     pub fn take(&self, len: usize) -> Frame {
-        let capacity = len.max(self.page_size).next_multiple_of(64);
+        let class = self.classes.iter().find(|class| class.capacity >= len);
+        let capacity = class.map_or(len.next_multiple_of(64), |class| class.capacity);
         self.in_use.fetch_add(capacity, Ordering::Relaxed);
-        if capacity == self.page_size {
-            if let Some(frame) = self.spare.lock().pop() {
+        if let Some(class) = class {
+            if let Some(frame) = class.spare.lock().pop() {
                 return frame;
             }
-            self.fresh.fetch_add(1, Ordering::Relaxed);
+            class.fresh.fetch_add(1, Ordering::Relaxed);
         }
         Self::make(capacity)
     }
@@ -127,31 +165,20 @@ impl FramePool {
 
     /// Whether frames had better be prepared.
     pub fn wants_more(&self) -> bool {
-        self.fresh.load(Ordering::Relaxed) >= MANY_FRESH && self.lacks(PREPARE_BELOW)
+        self.classes.iter().any(Class::wants_more)
     }
 
-    fn lacks(&self, bytes: usize) -> bool {
-        self.spare.lock().len() < self.spare_max.min(bytes / self.page_size)
-    }
-
-    /// Makes spare frames and touches their memory.
+    /// Makes spare frames where many were needed, and touches their memory.
     pub fn prepare(&self) {
-        self.fresh.store(0, Ordering::Relaxed);
-        while self.lacks(PREPARE_UP_TO) {
-            let mut frames: Vec<Frame> = (0..PREPARED_AT_ONCE).map(|_| Self::make(self.page_size)).collect();
-            for frame in &mut frames {
-                frame.bytes_mut().iter_mut().step_by(SYSTEM_PAGE).for_each(|byte| *byte = 1);
-            }
-            self.spare.lock().append(&mut frames);
-        }
+        self.classes.iter().filter(|class| class.wants_more()).for_each(Class::prepare);
     }
 
     /// Takes a frame back that was never handed over.
     pub fn give_back(&self, frame: Frame) {
         self.in_use.fetch_sub(frame.capacity, Ordering::Relaxed);
-        if frame.capacity == self.page_size {
-            let mut spare = self.spare.lock();
-            if spare.len() < self.spare_max {
+        if let Some(class) = self.classes.iter().find(|class| class.capacity == frame.capacity) {
+            let mut spare = class.spare.lock();
+            if spare.len() < class.spare_max {
                 spare.push(frame);
                 return;
             }
@@ -234,7 +261,7 @@ impl FramePool {
 
 impl Drop for FramePool {
     fn drop(&mut self) {
-        self.spare.get_mut().drain(..).for_each(Self::free);
+        self.classes.iter_mut().for_each(|class| class.spare.get_mut().drain(..).for_each(Self::free));
     }
 }
 
@@ -245,11 +272,11 @@ mod tests {
     #[test]
     fn frames_are_counted_and_recycled() {
         let pool = FramePool::new(4096, 8192);
-        let mut frame = pool.take(100);
+        let mut frame = pool.take(1000);
         frame.body_mut().fill(7);
         assert_eq!(frame.capacity(), 4096);
         let address = frame.bytes().as_ptr();
-        let place = pool.hand_over(frame, 100);
+        let place = pool.hand_over(frame, 1000);
         assert_eq!((pool.in_use(), pool.counted()), (4096, 4096));
         // SAFETY: handed over above, and released once.
         unsafe {
@@ -268,17 +295,35 @@ mod tests {
     }
 
     #[test]
+    fn small_versions_have_small_frames() {
+        let pool = FramePool::new(8192, 1 << 20);
+        let capacities = [1, 960, 961, 1984, 1985, 8192, 8193].map(|len| {
+            let frame = pool.take(len);
+            let capacity = frame.capacity();
+            pool.give_back(frame);
+            capacity
+        });
+        assert_eq!(capacities, [960, 960, 1984, 1984, 8192, 8192, 8256]);
+        let pool = FramePool::new(2048, 1 << 20);
+        let frame = pool.take(1);
+        assert_eq!(frame.capacity(), 2048, "pages as small as that are not divided");
+        pool.give_back(frame);
+    }
+
+    #[test]
     fn frames_are_prepared_when_many_were_needed() {
         let pool = FramePool::new(4096, 1 << 20);
-        let mut frames: Vec<_> = (1..MANY_FRESH).map(|_| pool.take(4096)).collect();
+        let many = MANY_FRESH / 4096;
+        let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096)).collect();
         assert!(!pool.wants_more());
         frames.push(pool.take(4096));
         assert!(pool.wants_more());
         pool.prepare();
         assert!(!pool.wants_more());
-        let spare = pool.spare.lock().len();
-        assert!((256..256 + PREPARED_AT_ONCE).contains(&spare), "{spare} frames fill the pool");
-        assert_eq!(pool.in_use(), MANY_FRESH * 4096, "spare frames are in nobody's use");
+        let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
+        assert!((256..256 + PREPARED_AT_ONCE).contains(&spare[2]), "{spare:?} frames fill the pool");
+        assert_eq!(spare[..2], [0, 0], "nobody wanted smaller ones");
+        assert_eq!(pool.in_use(), many * 4096, "spare frames are in nobody's use");
         frames.into_iter().for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
     }

@@ -10,6 +10,19 @@ pub struct PageId(pub u32);
 impl PageId {
     /// The greatest number, which never names a page.
     pub const NONE: PageId = PageId(u32::MAX);
+
+    /// The number that is kept for a page *beside* this one, which goes with it: numbers are given out in pairs, the even one first.
+    #[must_use]
+    #[inline]
+    pub fn beside(self) -> Option<PageId> {
+        self.0.is_multiple_of(2).then_some(PageId(self.0 + 1))
+    }
+
+    /// This number, if it is one that pages are given which are beside no other.
+    #[must_use]
+    pub(crate) fn if_given_out(self) -> Option<PageId> {
+        self.0.is_multiple_of(2).then_some(self)
+    }
 }
 
 impl fmt::Debug for PageId {

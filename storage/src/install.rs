@@ -106,7 +106,7 @@ impl Store {
             }
             State::Register(value) => Place::immediate(value),
             State::Freed => {
-                freed.push(id);
+                freed.extend(id.if_given_out());
                 if fresh {
                     return;
                 }

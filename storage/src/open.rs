@@ -129,7 +129,7 @@ impl Store {
 
     fn fill_table(&self, pages: u32, found: &[(PageId, DiskEntry)]) -> Result<()> {
         let mut ids = self.ids.lock();
-        ids.next = pages;
+        ids.next = pages.next_multiple_of(2);
         for stretch in found.chunk_by(|(one, _), (two, _)| PageTable::stretch_of(*one) == PageTable::stretch_of(*two)) {
             if let Some(newest) = stretch.iter().filter_map(|(_, entry)| entry.changed_at()).max() {
                 self.table.stamp(stretch[0].0, newest);
@@ -137,9 +137,9 @@ impl Store {
         }
         for &(id, entry) in found {
             match entry {
-                DiskEntry::NeverUsed => ids.free.push(id),
+                DiskEntry::NeverUsed => ids.free.extend(id.if_given_out()),
                 DiskEntry::Dead { since } => {
-                    ids.free.push(id);
+                    ids.free.extend(id.if_given_out());
                     self.table.grow_to(id).install(since, Place::NOWHERE);
                 }
                 DiskEntry::Version { run, birth, .. } => {

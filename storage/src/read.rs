@@ -175,6 +175,37 @@ impl Pin {
         Ok(unsafe { place.body() })
     }
 
+    /// The body of the page beside a page at this pin, if there is one.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    #[inline(always)]
+    pub fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
+        let Some(beside) = id.beside() else { return Ok(None) };
+        // Two entries of a pair lie in one line.
+        let Some(entry) = self.store.table.entry(beside) else { return Ok(None) };
+        let (place, birth) = entry.load();
+        if birth <= self.at {
+            if place.is_nowhere() {
+                return Ok(None);
+            }
+            if place.is_direct() {
+                // SAFETY: as in `page`.
+                return Ok(Some(unsafe { place.body() }));
+            }
+        }
+        self.beside_slowly(beside)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn beside_slowly(&self, beside: PageId) -> Result<Option<&[u8]>> {
+        match self.store.locate(beside, self.at) {
+            Some((place, ..)) if place.as_immediate().is_none() => self.page(beside).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// All bytes of a page at this pin, the header included.
     pub(crate) fn version(&self, id: PageId) -> Result<&[u8]> {
         let place = self.place(id)?;
@@ -201,11 +232,16 @@ impl Pin {
         place.as_immediate().ok_or_else(|| Error::damaged_page(id, None, "it is a page where a register was expected"))
     }
 
-    /// Asks the processor to fetch the beginning of a page that will be read soon.
+    /// Asks the processor to fetch the beginning of a page that will be read soon, and of what is beside it.
     #[inline(always)]
     pub fn prefetch(&self, id: PageId) {
-        if let Some(entry) = self.store.table.entry(id) {
-            entry.load().0.prefetch();
+        for id in [Some(id), id.beside()].into_iter().flatten() {
+            if let Some(entry) = self.store.table.entry(id) {
+                let (place, _) = entry.load();
+                if !place.is_nowhere() {
+                    place.prefetch();
+                }
+            }
         }
     }
 

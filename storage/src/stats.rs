@@ -128,7 +128,7 @@ impl Store {
         };
         let (pages, pages_free) = {
             let ids = self.ids.lock();
-            (u64::from(ids.next), ids.free.len() as u64)
+            (u64::from(ids.next / 2), ids.free.len() as u64)
         };
         let ((versions_retained, bytes_retained), tables_kept) = {
             let reclaimer = self.reclaimer.lock();

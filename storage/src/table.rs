@@ -12,6 +12,7 @@
 
 use crate::buckets::Buckets;
 use crate::place::Place;
+use crate::prefetch::line;
 use crate::sync::{AtomicU64, Ordering};
 use crate::{PageId, Timestamp};
 
@@ -49,26 +50,38 @@ impl Entry {
     }
 }
 
+/// The entries of a page and of the one beside it, in one line of the processor's cache.
+#[derive(Default)]
+#[repr(align(32))]
+struct Pair([Entry; 2]);
+
 /// Entries by page number, with their change stamps.
 pub(crate) struct PageTable {
-    entries: Buckets<Entry>,
+    pairs: Buckets<Pair>,
     stamps: Buckets<AtomicU64>,
 }
 
 impl PageTable {
     pub fn new() -> PageTable {
-        PageTable { entries: Buckets::new(), stamps: Buckets::new() }
+        PageTable { pairs: Buckets::new(), stamps: Buckets::new() }
     }
 
     #[inline(always)]
     pub fn entry(&self, id: PageId) -> Option<&Entry> {
-        self.entries.get(id.0 as usize)
+        Some(&self.pairs.get(id.0 as usize / 2)?.0[id.0 as usize % 2])
+    }
+
+    /// Asks the processor to fetch the entries of a pair.
+    pub fn prefetch(&self, id: PageId) {
+        if let Some(entry) = self.entry(id) {
+            line(std::ptr::from_ref(entry).cast());
+        }
     }
 
     /// The entry of a page that may be new.
     pub fn grow_to(&self, id: PageId) -> &Entry {
         self.stamps.grow_to(Self::stretch_of(id));
-        self.entries.grow_to(id.0 as usize)
+        &self.pairs.grow_to(id.0 as usize / 2).0[id.0 as usize % 2]
     }
 
     /// Which stretch of entries, and so which table page, a page belongs to.

@@ -56,8 +56,9 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 
 /// Makes the catalog of a new store.
 pub(crate) fn create(pages: &mut impl WritePages<Error = Error>) -> Result<()> {
-    let (catalog, doomed) = (btree::create(pages)?, btree::create(pages)?);
-    assert_eq!((catalog, doomed), (CATALOG, DOOMED), "the catalog's pages are the first of a store");
+    let catalog = btree::create(pages)?;
+    let doomed = btree::create_beside(pages, catalog)?;
+    assert_eq!((catalog, doomed), (CATALOG, Some(DOOMED)), "the catalog's pages are the first of a store");
     Ok(())
 }
 

@@ -16,6 +16,11 @@ impl ReadPages for TxnPages {
     }
 
     #[inline]
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
+        Ok(self.0.beside(id)?)
+    }
+
+    #[inline]
     fn prefetch(&self, id: PageId) {
         self.0.prefetch(id);
     }
@@ -48,6 +53,16 @@ impl WritePages for TxnPages {
     }
 
     #[inline]
+    fn prefetch_place(&self, id: PageId) {
+        self.0.prefetch_place(id);
+    }
+
+    #[inline]
+    fn prefetch_leaf_mut(&self, id: PageId) {
+        self.0.prefetch_beside_to_change(id);
+    }
+
+    #[inline]
     fn private_page(&mut self, id: PageId, capacity: usize) -> Option<PageMut<'_>> {
         let page = self.0.private_page(id, capacity)?;
         Some(PageMut { body: page.body, len: page.len })
@@ -55,6 +70,10 @@ impl WritePages for TxnPages {
 
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId> {
         Ok(self.0.allocate(owner, capacity)?)
+    }
+
+    fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>> {
+        Ok(self.0.allocate_beside(id, owner, capacity)?)
     }
 
     fn free(&mut self, id: PageId) -> Result<()> {

@@ -73,7 +73,7 @@ impl WriteSet {
             }
         };
         let kept = if stays { used.len() } else { 0 };
-        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept).max(self.body_capacity()));
+        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept));
         frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
         self.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: kept }, owner, fresh);
@@ -95,11 +95,34 @@ impl WriteSet {
         check_len(capacity)?;
         self.spill_if_needed()?;
         let id = self.take_id()?;
-        let frame = self.store().frames.take(HEADER_BYTES + capacity.max(self.body_capacity()));
-        self.frame_bytes += frame.capacity();
         let owner = if owner == PageId::NONE { id } else { owner };
-        self.put(id, State::Frame { frame, len: 0 }, owner, true);
+        self.put_empty(id, owner, capacity, true);
         Ok(id)
+    }
+
+    fn put_empty(&mut self, id: PageId, owner: PageId, capacity: usize, fresh: bool) {
+        let frame = self.store().frames.take(HEADER_BYTES + capacity);
+        self.frame_bytes += frame.capacity();
+        self.put(id, State::Frame { frame, len: 0 }, owner, fresh);
+    }
+
+    /// A new page beside another, with the number that was kept for it; `None` if there is such a page already. Otherwise as [`allocate`](WriteSet::allocate).
+    ///
+    /// # Errors
+    /// When it is too large, or the file cannot take what must spill.
+    pub fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>> {
+        check_len(capacity)?;
+        let Some(beside) = id.beside() else { return Ok(None) };
+        let fresh = match self.pages.get(&beside) {
+            Some(Private { state: State::Freed, fresh, .. }) => *fresh,
+            Some(_) => return Ok(None),
+            None if self.store().locate(beside, self.base.at()).is_some() => return Ok(None),
+            None => true,
+        };
+        self.spill_if_needed()?;
+        let owner = if owner == PageId::NONE { beside } else { owner };
+        self.put_empty(beside, owner, capacity, fresh);
+        Ok(Some(beside))
     }
 
     /// Gives a page or a register back. Older timestamps go on reading it.
@@ -121,7 +144,7 @@ impl WriteSet {
             // Nobody ever knew of it, no savepoint either: as if it had never been.
             let private = self.pages.remove(&id);
             private.into_iter().for_each(|private| self.discard(private.state));
-            self.spare_ids.push(id);
+            self.spare_ids.extend(id.if_given_out());
         } else {
             self.put(id, State::Freed, owner, fresh);
         }
@@ -159,10 +182,11 @@ impl WriteSet {
             return Ok(id);
         }
         let id = PageId(ids.next);
-        if id == PageId::NONE {
+        if ids.next >= PageId::NONE.0 - 1 {
             return Err(Error::OutOfPages);
         }
-        ids.next += 1;
+        // The number after it is kept for a page beside it.
+        ids.next += 2;
         Ok(id)
     }
 }

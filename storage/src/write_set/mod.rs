@@ -29,6 +29,9 @@ use crate::{Error, PageId, PageMap, Result, Timestamp};
 /// The bytes of a page that is private already that are worth asking for: header and arrays.
 const COPIED_HEAD: usize = 5 * CACHE_LINE;
 
+/// How many lines of a page beside another are worth asking for: about half of the longest.
+const COPIED_BESIDE: usize = 16;
+
 /// The state of a page that the transaction has touched.
 pub(crate) enum State {
     /// In memory; `len` bytes of the body are used.
@@ -161,6 +164,20 @@ impl WriteSet {
         }
     }
 
+    /// The body of the page beside a page as this transaction sees it, if there is one.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    #[inline]
+    pub fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
+        let Some(beside) = id.beside() else { return Ok(None) };
+        match self.pages.get(&beside) {
+            None => self.base.beside(id),
+            Some(Private { state: State::Freed | State::Register(_), .. }) => Ok(None),
+            Some(private) => self.private_body(beside, &private.state).map(Some),
+        }
+    }
+
     fn private_body<'s>(&'s self, id: PageId, state: &'s State) -> Result<&'s [u8]> {
         match state {
             State::Frame { frame, len } => Ok(&frame.body()[..*len]),
@@ -194,6 +211,27 @@ impl WriteSet {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(entry) = self.store().table.entry(id) {
             self.prefetch_whole(entry.load().0);
+        }
+    }
+
+    /// Asks the processor to fetch the entry of the table that tells where a page is, and the one for what is beside it.
+    pub fn prefetch_place(&self, id: PageId) {
+        self.store().table.prefetch(id);
+    }
+
+    /// Asks the processor to fetch what is beside a page, or else the beginning of the page, to be changed soon.
+    pub fn prefetch_beside_to_change(&self, id: PageId) {
+        let beside = id.beside().unwrap_or(id);
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&beside) {
+            prefetch(&frame.bytes()[..COPIED_HEAD]);
+        } else if let Some(place) = self.store().table.entry(beside).map(|entry| entry.load().0)
+            && !place.is_nowhere()
+        {
+            (0..COPIED_BESIDE).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
+            // Of the page itself, where it says how long it is.
+            self.base.hint(id).prefetch(0);
+        } else {
+            self.base.prefetch(id);
         }
     }
 
@@ -247,7 +285,7 @@ impl Drop for WriteSet {
         for (id, private) in pages {
             // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
             if private.fresh {
-                spare.push(id);
+                spare.extend(id.if_given_out());
             }
             self.give_up(private);
         }

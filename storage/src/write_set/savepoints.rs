@@ -47,7 +47,7 @@ impl WriteSet {
             for (id, saved) in undo.saved {
                 if let Some(private) = self.pages.remove(&id) {
                     if saved.is_none() && private.fresh {
-                        self.spare_ids.push(id);
+                        self.spare_ids.extend(id.if_given_out());
                     }
                     self.discard(private.state);
                 }

@@ -5,7 +5,7 @@
 
 use crate::catalog;
 use crate::{Error, KeyBounds, Result, Snapshot};
-use pentimento_btree::{Difference, Leaves, ReadPages, Side};
+use pentimento_btree::{self as btree, Difference, Leaves, ReadPages, Side};
 use pentimento_storage::{PageDifference, PageId};
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -70,6 +70,12 @@ impl ReadPages for Counted<'_> {
     fn page(&self, id: PageId) -> Result<&[u8]> {
         self.pages.set(self.pages.get() + 1);
         self.snapshot.page(id)
+    }
+
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
+        let body = self.snapshot.beside(id)?;
+        self.pages.set(self.pages.get() + u64::from(body.is_some()));
+        Ok(body)
     }
 }
 
@@ -170,15 +176,26 @@ fn sort_out(
 ) -> Result<u64> {
     let mut pages = 0;
     for difference in differences {
+        let id = difference.id;
+        let mut leaf = id;
+        for (snapshot, birth) in [(older, difference.older), (newer, difference.newer)] {
+            if birth.is_some() {
+                pages += 1;
+                leaf = btree::leaf_of_delta(id, snapshot.page(id)?).unwrap_or(leaf);
+            }
+        }
+        // A leaf that is not the same itself is told for itself.
+        if leaf != id && newer.pin().page_changed_since(older.pin(), leaf).is_some() {
+            continue;
+        }
         for (snapshot, is_newer) in [(older, false), (newer, true)] {
-            if if is_newer { difference.newer } else { difference.older }.is_none() {
+            if snapshot.pin().birth_of(leaf).is_none() {
                 continue;
             }
-            pages += 1;
-            let (_, owner) = snapshot.pin().page_and_owner(difference.id)?;
+            let (_, owner) = snapshot.pin().page_and_owner(leaf)?;
             if let Some(changed) = changed.get_mut(&owner) {
                 let leaves = if is_newer { &mut changed.newer } else { &mut changed.older };
-                leaves.add(snapshot, difference.id, bounds)?;
+                leaves.add(snapshot, leaf, bounds)?;
             }
         }
     }

@@ -1,0 +1,306 @@
+//! Deltas: what has become of a leaf since it was written, on a small page beside it.
+//!
+//! A leaf that gets an entry now and then is not written anew each time: its delta has the leaf's arrays as they are now, and the cells that are newer than the leaf. So a change copies a
+//! few hundred bytes instead of thousands, and that is also what goes to the disk. When a delta has become too long the leaf is written anew, with all of its entries in the order of their keys, and the
+//! delta goes. (The idea is that of the delta records of the Bw-tree, Levandoski, Lomet and Sengupta 2013; here there is one delta, which tells all, so that a reader looks into two pages and no more.)
+//!
+//! Promises: a leaf does not change while it has a delta, and its delta goes when it is written anew or freed; a delta is no longer than [`limit`], nor than half its leaf; a delta that does not
+//! fit its leaf is a fault.
+
+use pentimento_storage::PageId;
+
+use crate::edit::{Fill, Put, wants_prefix};
+use crate::layout::{DELTA_MARGIN, HEAD, HEADER, Header, KIND_DELTA, LEAF_CELL, NODE_LIMIT, OFFSET, head_of, stride};
+use crate::node::{Extent, Node, damaged};
+use crate::pages::{Fault, ReadPages, WritePages};
+use crate::run::Run;
+use crate::tree_mut::TreeMut;
+
+/// How many entries the arrays of a delta grow by.
+const GROWTH: usize = 4;
+/// A leaf is at least so many times as long as its delta: less would not be worth a second page.
+const LEAST_SHARE: usize = 2;
+
+/// The most bytes that a delta has, where nodes should have at most `capacity`.
+pub(crate) fn limit(capacity: usize) -> usize {
+    (capacity / 4).saturating_sub(DELTA_MARGIN)
+}
+
+/// The body of the delta of leaf `page`, if it has one.
+#[inline(always)]
+pub(crate) fn of<P: ReadPages>(pages: &P, page: PageId) -> Result<Option<&[u8]>, P::Error> {
+    Ok(pages.beside(page)?.filter(|body| body.first() == Some(&KIND_DELTA)))
+}
+
+/// The leaf whose delta stands in the body of page `id`, if one stands there.
+#[must_use]
+pub fn leaf_of_delta(id: PageId, body: &[u8]) -> Option<PageId> {
+    let leaf = PageId(id.0.checked_sub(1)?);
+    (body.first() == Some(&KIND_DELTA) && leaf.beside() == Some(id)).then_some(leaf)
+}
+
+/// Frees the delta of leaf `page`, if it has one.
+pub(crate) fn free<P: WritePages>(pages: &mut P, page: PageId) -> Result<(), P::Error> {
+    match page.beside() {
+        Some(delta) if of(pages, page)?.is_some() => pages.free(delta),
+        _ => Ok(()),
+    }
+}
+
+/// Frees a node, and its delta if it has one.
+pub(crate) fn free_node<P: WritePages>(pages: &mut P, page: PageId) -> Result<(), P::Error> {
+    free(pages, page)?;
+    pages.free(page)
+}
+
+/// A leaf and its delta, copied.
+pub(crate) struct LeafCopy {
+    page: PageId,
+    body: Vec<u8>,
+    delta: Option<Vec<u8>>,
+}
+
+impl LeafCopy {
+    pub fn of<P: ReadPages>(pages: &P, page: PageId) -> Result<LeafCopy, P::Error> {
+        let delta = of(pages, page)?.map(<[u8]>::to_vec);
+        Ok(LeafCopy { page, body: pages.page(page)?.to_vec(), delta })
+    }
+
+    pub fn node(&self) -> Result<Node<'_>, Fault> {
+        let node = match &self.delta {
+            Some(delta) => Node::parse_with_delta(self.page, &self.body, delta)?,
+            None => Node::parse(self.page, &self.body)?,
+        };
+        if node.is_leaf() { Ok(node) } else { Err(node.fault("this is not a leaf")) }
+    }
+}
+
+/// Where the cells of the leaf stand, as its delta notes it.
+pub(crate) fn base_of(note: PageId) -> (usize, usize) {
+    ((note.0 & 0xFFFF) as usize, (note.0 >> 16) as usize)
+}
+
+/// A delta while it is made.
+pub(crate) struct Draft<'p> {
+    page: PageId,
+    /// As the leaf's would be.
+    header: Header,
+    /// The cells of the leaf, and where they stand in it.
+    base: &'p [u8],
+    base_at: usize,
+    /// The body of the delta, but for its header.
+    bytes: Vec<u8>,
+    limit: usize,
+    capacity: usize,
+}
+
+impl<'p> Draft<'p> {
+    /// What stands in a leaf now.
+    fn of(leaf: &Node<'p>, capacity: usize) -> Draft<'p> {
+        let count = leaf.count();
+        let mut header = leaf.header;
+        header.cap = header.count + GROWTH as u16;
+        let at = header.places();
+        let mut bytes = Vec::with_capacity(limit(capacity).max(at.cells));
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(leaf.prefix);
+        bytes.resize(at.heads, 0);
+        bytes.extend_from_slice(leaf.heads.as_flattened());
+        bytes.resize(at.offsets, 0);
+        bytes.extend_from_slice(leaf.offsets.as_flattened());
+        bytes.resize(at.cells, 0);
+        bytes.extend_from_slice(leaf.more);
+        debug_assert_eq!(leaf.offsets.len(), count);
+        Draft {
+            page: leaf.page,
+            header,
+            base: leaf.cells,
+            base_at: leaf.cells_at,
+            bytes,
+            limit: limit(capacity),
+            capacity,
+        }
+    }
+
+    fn node(&self) -> Result<Node<'_>, Fault> {
+        Node::with_cells(self.page, self.header, &self.bytes, (self.base, self.base_at))
+    }
+
+    /// Sets the value of `key`.
+    pub fn put(&mut self, key: &[u8], fill: Fill<'_>) -> Result<Put, Fault> {
+        let node = self.node()?;
+        let (index, found) = node.find(key)?;
+        let no_room = Put::NoRoom { index, found };
+        let Some(suffix) = key.strip_prefix(node.prefix) else { return Ok(no_room) };
+        let len = LEAF_CELL + suffix.len() + fill.cell_len();
+        if !found {
+            if wants_prefix(&node, index, suffix) || !self.has_room(1, len, 0) {
+                return Ok(no_room);
+            }
+            self.insert(index, head_of(suffix));
+            self.push_cell(index, suffix, fill);
+            return Ok(Put::Done { new: true, orphan: None });
+        }
+        let (_, stored) = node.entry(index)?;
+        let orphan = stored.large_page();
+        let Extent { start, end } = node.extent(index)?;
+        match start.checked_sub(self.base.len()) {
+            Some(own) if end - start == len => {
+                let at = self.header.places().cells + own;
+                write_cell(&mut self.bytes[at..at + len], suffix, fill);
+            }
+            _ if !self.has_room(0, len, end - start) => return Ok(no_room),
+            _ => {
+                self.add_garbage(end - start);
+                self.push_cell(index, suffix, fill);
+            }
+        }
+        Ok(Put::Done { new: false, orphan })
+    }
+
+    /// Removes the entry of `key`; `None` if there is none, else the page of a large value that it had.
+    pub fn take(&mut self, key: &[u8]) -> Result<Option<Option<PageId>>, Fault> {
+        let node = self.node()?;
+        let (index, true) = node.find(key)? else { return Ok(None) };
+        let (_, stored) = node.entry(index)?;
+        let orphan = stored.large_page();
+        let Extent { start, end } = node.extent(index)?;
+        let (at, count) = (self.header.places(), self.header.count as usize);
+        self.bytes.copy_within(at.heads + (index + 1) * HEAD..at.heads + count * HEAD, at.heads + index * HEAD);
+        self.bytes
+            .copy_within(at.offsets + (index + 1) * OFFSET..at.offsets + count * OFFSET, at.offsets + index * OFFSET);
+        self.header.count -= 1;
+        let count = count - 1;
+        self.bytes[at.heads + count * HEAD..][..HEAD].fill(0);
+        self.bytes[at.offsets + count * OFFSET..][..OFFSET].fill(0);
+        self.add_garbage(end - start);
+        Ok(Some(orphan))
+    }
+
+    /// Whether so many entries and so long a cell fit, if so much becomes garbage: here, and into the leaf when it is written anew.
+    fn has_room(&self, entries: usize, cell_len: usize, garbage: usize) -> bool {
+        let more = entries * GROWTH * stride(0) + cell_len;
+        let len = self.bytes.len() + more;
+        let garbage = usize::from(self.header.garbage) + garbage;
+        let total = self.base.len() + len;
+        len <= self.limit
+            && len * LEAST_SHARE <= self.base_at + self.base.len()
+            && total <= NODE_LIMIT
+            && garbage <= total / 2
+            && total - garbage <= self.capacity
+    }
+
+    /// Whether the delta is short enough to be kept.
+    fn fits(&self) -> bool {
+        self.has_room(0, 0, 0)
+    }
+
+    /// Adds an entry to the arrays.
+    fn insert(&mut self, index: usize, head: u32) {
+        if self.header.count == self.header.cap {
+            let old = self.header.places();
+            self.header.cap += GROWTH as u16;
+            self.bytes.splice(old.cells..old.cells, [0; GROWTH * OFFSET]);
+            self.bytes.splice(old.offsets..old.offsets, [0; GROWTH * HEAD]);
+        }
+        let (at, count) = (self.header.places(), usize::from(self.header.count));
+        let head_at = at.heads + index * HEAD;
+        self.bytes.copy_within(head_at..at.heads + count * HEAD, head_at + HEAD);
+        self.bytes[head_at..head_at + HEAD].copy_from_slice(&head.to_le_bytes());
+        let offset_at = at.offsets + index * OFFSET;
+        self.bytes.copy_within(offset_at..at.offsets + count * OFFSET, offset_at + OFFSET);
+        self.header.count += 1;
+    }
+
+    /// Adds a cell, and has entry `index` refer to it.
+    fn push_cell(&mut self, index: usize, suffix: &[u8], fill: Fill<'_>) {
+        let at = self.header.places();
+        let offset = self.base.len() + self.bytes.len() - at.cells;
+        self.bytes[at.offsets + index * OFFSET..][..OFFSET].copy_from_slice(&(offset as u16).to_le_bytes());
+        let start = self.bytes.len();
+        self.bytes.resize(start + LEAF_CELL + suffix.len() + fill.cell_len(), 0);
+        write_cell(&mut self.bytes[start..], suffix, fill);
+    }
+
+    fn add_garbage(&mut self, bytes: usize) {
+        self.header.garbage = self.header.garbage.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+    }
+
+    /// The body of the delta.
+    fn finish(mut self) -> Vec<u8> {
+        self.header.level = KIND_DELTA;
+        self.header.leftmost = PageId(self.base_at as u32 | (self.base.len() as u32) << 16);
+        if let Some(bytes) = self.bytes.first_chunk_mut::<HEADER>() {
+            self.header.write(bytes);
+        }
+        self.bytes
+    }
+}
+
+/// Writes a leaf's cell to its room.
+pub(crate) fn write_cell(cell: &mut [u8], suffix: &[u8], fill: Fill<'_>) {
+    cell[..2].copy_from_slice(&(suffix.len() as u16).to_le_bytes());
+    cell[2..LEAF_CELL].copy_from_slice(&fill.len_field().to_le_bytes());
+    let (to_suffix, to_value) = cell[LEAF_CELL..].split_at_mut(suffix.len());
+    to_suffix.copy_from_slice(suffix);
+    fill.write(to_value);
+}
+
+/// What became of a change that was tried on a delta.
+pub(crate) enum Drafted<R> {
+    /// It was made.
+    Done(R),
+    /// The leaf has no delta, and had better be changed as a whole.
+    Whole,
+    /// The leaf has a delta, which has no room for this: it must be written anew. Nothing has changed.
+    Full,
+}
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Tries a change of leaf `page` on its delta, on a new one if it has none. `change` gives `None` if it does not fit.
+    pub(crate) fn draft<R>(
+        &mut self,
+        page: PageId,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<Option<R>, Fault>,
+    ) -> Result<Drafted<R>, P::Error> {
+        let capacity = self.capacity();
+        let has_delta = of(self.pages, page)?.is_some();
+        // A leaf that the transaction has a copy of is changed there.
+        if !has_delta && (page.beside().is_none() || self.pages.private_page(page, capacity).is_some()) {
+            return Ok(Drafted::Whole);
+        }
+        let leaf = Node::read(self.pages, page)?;
+        if !leaf.is_leaf() {
+            return Err(leaf.fault("this is not a leaf").into());
+        }
+        let refused = if has_delta { Drafted::Full } else { Drafted::Whole };
+        let mut draft = Draft::of(&leaf, capacity);
+        let Some(done) = change(&mut draft)?.filter(|_| draft.fits()) else { return Ok(refused) };
+        let bytes = draft.finish();
+        let delta = match page.beside() {
+            Some(delta) if has_delta => delta,
+            _ => match self.pages.allocate_beside(page, self.root, bytes.len())? {
+                Some(delta) => delta,
+                None => return Ok(refused),
+            },
+        };
+        let target = self.pages.page_anew(delta, bytes.len())?;
+        match target.body.get_mut(..bytes.len()) {
+            Some(body) => body.copy_from_slice(&bytes),
+            None => return Err(damaged(delta, "the page has less room than was asked for").into()),
+        }
+        *target.len = bytes.len();
+        Ok(Drafted::Done(done))
+    }
+
+    /// Writes a leaf anew if it has a delta, with all of its entries.
+    pub(crate) fn fold(&mut self, page: PageId) -> Result<(), P::Error> {
+        if of(self.pages, page)?.is_none() {
+            return Ok(());
+        }
+        let run = Run::from_node(&Node::read(self.pages, page)?)?;
+        run.check_order()?;
+        self.write_pieces(&run, &[run.all()], &[page])?;
+        Ok(())
+    }
+}
