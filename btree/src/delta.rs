@@ -10,7 +10,7 @@
 use pentimento_storage::PageId;
 
 use crate::edit::{Fill, Put, wants_prefix};
-use crate::layout::{DELTA_MARGIN, HEAD, HEADER, Header, KIND_DELTA, LEAF_CELL, NODE_LIMIT, OFFSET, head_of, stride};
+use crate::layout::{HEAD, HEADER, Header, KIND_DELTA, LEAF_CELL, NODE_LIMIT, OFFSET, head_of, stride};
 use crate::node::{Extent, Node, damaged};
 use crate::pages::{Fault, ReadPages, WritePages};
 use crate::run::Run;
@@ -23,7 +23,8 @@ const LEAST_SHARE: usize = 2;
 
 /// The most bytes that a delta has, where nodes should have at most `capacity`.
 pub(crate) fn limit(capacity: usize) -> usize {
-    (capacity / 4).saturating_sub(DELTA_MARGIN)
+    // With what whoever keeps pages adds of his own it is still within a quarter of a page.
+    capacity / 4 - capacity / 64
 }
 
 /// The body of the delta of leaf `page`, if it has one.

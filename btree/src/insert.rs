@@ -149,6 +149,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let leaf = Node::read(self.pages, page)?;
         let keeps_prefix = key.starts_with(leaf.prefix);
         let mut run = Run::from_node(&leaf)?;
+        let size = run.size(&run.all());
         let mut orphan = None;
         let mut lean = Lean::Even;
         if found {
@@ -163,7 +164,9 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let capacity = self.capacity();
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
-        let nearly_full = keeps_prefix && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+        let has_grown = run.size(&run.all()) > size;
+        let nearly_full =
+            keeps_prefix && has_grown && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
         let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)

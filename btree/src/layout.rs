@@ -48,8 +48,6 @@ pub(crate) const MAX_LEVEL: u8 = 30;
 pub(crate) const KIND_LARGE: u8 = 255;
 /// The first byte of a delta's body.
 pub(crate) const KIND_DELTA: u8 = 254;
-/// So many bytes less than a quarter of a node a delta has at most: with the header of its version, and with that of a frame, it is still within a quarter of a page.
-pub(crate) const DELTA_MARGIN: usize = 96;
 /// The bytes of a large value's body before the value.
 pub(crate) const LARGE_HEADER: usize = 8;
 

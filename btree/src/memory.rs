@@ -171,6 +171,12 @@ impl WritePages for MemoryPages {
         Ok(page)
     }
 
+    fn private_page(&mut self, id: PageId, capacity: usize) -> Option<PageMut<'_>> {
+        let transaction = self.transaction;
+        let slot = self.slot(id).ok().filter(|slot| slot.touched == transaction && slot.body.len() >= capacity)?;
+        Some(PageMut { body: &mut slot.body, len: &mut slot.len })
+    }
+
     fn allocate(&mut self, _owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
         let id = match self.vacant.pop() {
             Some(id) => id,

@@ -43,6 +43,11 @@ impl ReadPages for Watched {
         self.tick();
         self.pages.page(id)
     }
+
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, MemoryError> {
+        self.tick();
+        self.pages.beside(id)
+    }
 }
 
 impl WritePages for Watched {
@@ -59,6 +64,11 @@ impl WritePages for Watched {
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
         self.tick();
         self.pages.allocate(owner, capacity)
+    }
+
+    fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>, MemoryError> {
+        self.tick();
+        self.pages.allocate_beside(id, owner, capacity)
     }
 
     fn free(&mut self, id: PageId) -> Result<(), MemoryError> {
@@ -165,23 +175,24 @@ fn exercise(pages: &MemoryPages, root: PageId, random: &mut Random) {
 
 #[test]
 fn flipped_bytes() {
-    let store = sample();
     let mut random = Random(11);
-    for id in store.pages.ids().collect::<Vec<_>>() {
-        let body = store.pages.page(id).unwrap().to_vec();
-        for at in 0..body.len() {
-            // All of the header and of the arrays, and some of the rest.
-            if at >= 300 && random.below(8) != 0 {
-                continue;
-            }
-            let masks: &[u8] = if at < 24 { &[1, 2, 0x10, 0x80, 0xFF] } else { &[1, 0xFF] };
-            for mask in masks {
-                let mut damaged = body.clone();
-                damaged[at] ^= mask;
-                let _ = summarize_page(&damaged);
-                let mut pages = store.pages.clone();
-                pages.overwrite(id, &damaged).unwrap();
-                exercise(&pages, store.root, &mut random);
+    for store in samples() {
+        for id in store.pages.ids().collect::<Vec<_>>() {
+            let body = store.pages.page(id).unwrap().to_vec();
+            for at in 0..body.len() {
+                // All of the header and of the arrays, and some of the rest.
+                if at >= 300 && random.below(8) != 0 {
+                    continue;
+                }
+                let masks: &[u8] = if at < 24 { &[1, 2, 0x10, 0x80, 0xFF] } else { &[1, 0xFF] };
+                for mask in masks {
+                    let mut damaged = body.clone();
+                    damaged[at] ^= mask;
+                    let _ = summarize_page(&damaged);
+                    let mut pages = store.pages.clone();
+                    pages.overwrite(id, &damaged).unwrap();
+                    exercise(&pages, store.root, &mut random);
+                }
             }
         }
     }
@@ -189,44 +200,47 @@ fn flipped_bytes() {
 
 #[test]
 fn cut_and_extended_bodies() {
-    let store = sample();
     let mut random = Random(12);
-    for id in store.pages.ids().collect::<Vec<_>>() {
-        let body = store.pages.page(id).unwrap().to_vec();
-        for len in (0..body.len()).step_by(if body.len() > 300 { 9 } else { 1 }) {
+    for store in samples() {
+        for id in store.pages.ids().collect::<Vec<_>>() {
+            let body = store.pages.page(id).unwrap().to_vec();
+            for len in (0..body.len()).step_by(if body.len() > 300 { 9 } else { 1 }) {
+                let mut pages = store.pages.clone();
+                let _ = summarize_page(&body[..len]);
+                pages.overwrite(id, &body[..len]).unwrap();
+                exercise(&pages, store.root, &mut random);
+            }
             let mut pages = store.pages.clone();
-            let _ = summarize_page(&body[..len]);
-            pages.overwrite(id, &body[..len]).unwrap();
+            pages.overwrite(id, &[body, vec![0; 100]].concat()).unwrap();
             exercise(&pages, store.root, &mut random);
         }
-        let mut pages = store.pages.clone();
-        pages.overwrite(id, &[body, vec![0; 100]].concat()).unwrap();
-        exercise(&pages, store.root, &mut random);
     }
 }
 
 #[test]
 fn exchanged_pages() {
-    let store = sample();
     let mut random = Random(13);
-    let ids: Vec<_> = store.pages.ids().collect();
-    for from in &ids {
-        for to in &ids {
-            let mut pages = store.pages.clone();
-            pages.overwrite(*to, store.pages.page(*from).unwrap()).unwrap();
-            exercise(&pages, store.root, &mut random);
+    for store in samples() {
+        let ids: Vec<_> = store.pages.ids().collect();
+        for from in &ids {
+            for to in &ids {
+                let mut pages = store.pages.clone();
+                pages.overwrite(*to, store.pages.page(*from).unwrap()).unwrap();
+                exercise(&pages, store.root, &mut random);
+            }
         }
     }
 }
 
 #[test]
 fn missing_pages() {
-    let store = sample();
     let mut random = Random(14);
-    for id in store.pages.ids().collect::<Vec<_>>() {
-        let mut pages = store.pages.clone();
-        pages.free(id).unwrap();
-        exercise(&pages, store.root, &mut random);
+    for store in samples() {
+        for id in store.pages.ids().collect::<Vec<_>>() {
+            let mut pages = store.pages.clone();
+            pages.free(id).unwrap();
+            exercise(&pages, store.root, &mut random);
+        }
     }
 }
 
@@ -246,6 +260,19 @@ fn random_bodies() {
         }
         exercise(&store.pages, store.root, &mut random);
     }
+}
+
+/// Both kinds: one whose leaves are small, and one whose leaves have deltas.
+fn samples() -> [Store; 2] {
+    let mut store = Store::new(2048);
+    store.tree_mut().bulk_load((0..120).map(|n| (key(n * 2), vec![n as u8; 20 + n % 30]))).unwrap();
+    for n in (0..240).step_by(23) {
+        store.pages.begin();
+        store.tree_mut().insert(&key(n), &[7; 40]).unwrap();
+        store.tree_mut().remove(&key(n + 6)).unwrap();
+    }
+    assert!(store.check(2048).deltas > 2);
+    [sample(), store]
 }
 
 fn sample_small() -> Store {

@@ -14,6 +14,7 @@ use common::{Model, Random};
 use pentimento_btree::memory::{MemoryError, MemoryPages};
 use pentimento_btree::{
     Difference, Differing, Leaves, PageMut, ReadPages, Side, TreeMut, ValueLocation, Views, WritePages, create,
+    leaf_of_delta,
 };
 use pentimento_storage::PageId;
 
@@ -31,6 +32,10 @@ impl ReadPages for Noting {
     fn page(&self, id: PageId) -> Result<&[u8], MemoryError> {
         self.pages.page(id)
     }
+
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, MemoryError> {
+        self.pages.beside(id)
+    }
 }
 
 impl WritePages for Noting {
@@ -46,6 +51,12 @@ impl WritePages for Noting {
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
         let id = self.pages.allocate(owner, capacity)?;
         self.changed.insert(id);
+        Ok(id)
+    }
+
+    fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>, MemoryError> {
+        let id = self.pages.allocate_beside(id, owner, capacity)?;
+        self.changed.extend(id);
         Ok(id)
     }
 
@@ -77,7 +88,8 @@ struct States {
 
 fn states(seed: u64) -> States {
     let mut random = Random(seed);
-    let mut pages = Noting { pages: MemoryPages::new(CAPACITY), changed: BTreeSet::new() };
+    let capacity = if seed.is_multiple_of(2) { CAPACITY } else { 8 * CAPACITY };
+    let mut pages = Noting { pages: MemoryPages::new(capacity), changed: BTreeSet::new() };
     let root = create(&mut pages).unwrap();
     let mut model = Model::new();
     for _ in 0..random.below(1500) {
@@ -87,7 +99,11 @@ fn states(seed: u64) -> States {
     }
     let (older, before) = (pages.pages.clone(), model.clone());
     pages.changed.clear();
+    pages.pages.begin();
     for _ in 0..[0, 1, 10, 100, 1000][random.below(5)] {
+        if random.below(4) == 0 {
+            pages.pages.begin();
+        }
         let mut tree = TreeMut::new(&mut pages, root);
         let key = key(random.below(2000));
         match random.below(20) {
@@ -125,7 +141,12 @@ type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 /// The sides that consist of the leaves that changed.
 fn changed_leaves(states: &States, bounds: &Bounds) -> Result<(Side, Side), MemoryError> {
     let (mut older, mut newer) = (Leaves::default(), Leaves::default());
-    for &id in &states.changed {
+    // A leaf has changed when its delta has.
+    let leaf = |id: PageId| {
+        let bodies = [&states.older, &states.newer].into_iter().filter_map(|pages| pages.page(id).ok());
+        bodies.filter_map(|body| leaf_of_delta(id, body)).next().unwrap_or(id)
+    };
+    for id in states.changed.iter().map(|id| leaf(*id)).collect::<BTreeSet<_>>() {
         for (pages, leaves) in [(&states.older, &mut older), (&states.newer, &mut newer)] {
             if pages.page(id).is_ok() {
                 leaves.add(pages, id, bounds)?;

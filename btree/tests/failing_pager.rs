@@ -28,6 +28,10 @@ impl ReadPages for Failing {
     fn page(&self, id: PageId) -> Result<&[u8], MemoryError> {
         self.pages.page(id)
     }
+
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, MemoryError> {
+        self.pages.beside(id)
+    }
 }
 
 impl WritePages for Failing {
@@ -43,6 +47,11 @@ impl WritePages for Failing {
     fn allocate(&mut self, owner: PageId, capacity: usize) -> Result<PageId, MemoryError> {
         self.tick()?;
         self.pages.allocate(owner, capacity)
+    }
+
+    fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>, MemoryError> {
+        self.tick()?;
+        self.pages.allocate_beside(id, owner, capacity)
     }
 
     fn free(&mut self, id: PageId) -> Result<(), MemoryError> {

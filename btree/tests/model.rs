@@ -41,6 +41,8 @@ enum Op {
     /// In order, together: likewise.
     RemoveSorted(u16, u16, u8),
     Clear,
+    /// Another transaction.
+    Begin,
     Get(u16),
     Walk(u16, u16, u8, u64),
     Prefix(u16),
@@ -49,7 +51,7 @@ enum Op {
 impl Arbitrary for Op {
     fn arbitrary(g: &mut Gen) -> Op {
         let (a, b) = (u16::arbitrary(g), u16::arbitrary(g));
-        match u8::arbitrary(g) % 32 {
+        match u8::arbitrary(g) % 36 {
             0..=7 => Op::Insert(a, b),
             8 => Op::Replace(a, b),
             9 => Op::Reserve(a, b),
@@ -65,6 +67,7 @@ impl Arbitrary for Op {
             25 if a % 2 == 0 => Op::RemoveSorted(a, b, u8::arbitrary(g)),
             25 => Op::RemoveMarked(a, b, u8::arbitrary(g)),
             26 if a % 8 == 0 => Op::Clear,
+            26 | 31 => Op::Begin,
             27 => Op::Prefix(a),
             28..=30 => Op::Walk(a, b, u8::arbitrary(g), u64::arbitrary(g)),
             _ => Op::Get(a),
@@ -265,6 +268,7 @@ fn apply(store: &mut Store, model: &mut Model, family: u8, op: &Op) {
                 assert_eq!(located.as_ref(), want);
             }
         }
+        Op::Begin => store.pages.begin(),
         Op::Prefix(k) => {
             let mut prefix = key(*k);
             prefix.truncate(prefix.len() / 2 + 1);
@@ -306,6 +310,46 @@ fn is_sound_after_each_operation() {
         true
     }
     QuickCheck::new().rng(Gen::new(60)).tests(100).max_tests(200).quickcheck(sound as fn(Case) -> bool);
+}
+
+/// Few entries at a time for full leaves, which is what deltas are for.
+#[test]
+fn agrees_when_transactions_are_small() {
+    fn agrees(seed: u64) -> bool {
+        let mut random = Random(seed);
+        let capacity = [1024, 4096, 8168][random.below(3)];
+        let family = 1 + random.below(2) as u8;
+        let (mut store, mut model) = (Store::new(capacity), Model::new());
+        let most = 1 + random.below(900);
+        for _ in 0..random.below(400) {
+            let (op, k) = (random.below(30), random.below(most) as u16);
+            let op = match op {
+                0 => Op::Ascending(k, 40),
+                1 => Op::Sorted(k, 1 + random.below(40) as u16, random.next() as u8, k),
+                2 => Op::RemoveSorted(k, random.below(6) as u16, random.next() as u8),
+                3 => Op::RemoveMarked(k, random.below(6) as u16, random.next() as u8),
+                4 => Op::RemoveRange(k, random.below(4) as u16, 0),
+                5 => Op::Reserve(k, random.below(500) as u16),
+                6 => Op::Sorted(k, 300, 0, k),
+                7..12 => Op::Remove(k),
+                12..14 => Op::Replace(k, random.below(2000) as u16),
+                14 => Op::Walk(k, random.below(900) as u16, 0, random.next()),
+                _ => Op::Insert(k, random.below(300) as u16),
+            };
+            if random.below(3) > 0 {
+                store.pages.begin();
+            }
+            apply(&mut store, &mut model, family, &op);
+            if random.below(8) == 0 {
+                store.check(capacity);
+            }
+        }
+        store.check(capacity);
+        store.compare(&model);
+        true
+    }
+    let tests = std::env::var("PENTIMENTO_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    QuickCheck::new().tests(tests).quickcheck(agrees as fn(u64) -> bool);
 }
 
 #[test]

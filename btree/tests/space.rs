@@ -166,6 +166,9 @@ fn a_value_of_the_same_size_is_replaced_in_place() {
     let locate = |store: &Store, key: &[u8]| -> ValueLocation { store.tree().locate(key).unwrap().unwrap() };
     // A large value's leaf gets a version of its own as well, which tells that one of its values has changed.
     for (key, copies) in [(scattered(5).to_vec(), 1), (b"large".to_vec(), 2)] {
+        store.pages.begin();
+        let len = locate(&store, &key).len();
+        store.tree_mut().insert(&key, &vec![8; len]).unwrap();
         let before = locate(&store, &key);
         store.pages.begin();
         store.tree_mut().insert(&key, &vec![9; before.len()]).unwrap();

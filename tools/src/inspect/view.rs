@@ -210,4 +210,15 @@ impl ReadPages for View<'_> {
         self.kept.set(self.kept.get() + body.len() as u64);
         Ok(cell.get_or_init(|| body))
     }
+
+    fn beside(&self, id: PageId) -> Result<Option<&[u8]>, ViewError> {
+        let Some(beside) = id.beside().filter(|beside| (beside.0 as usize) < self.bodies.len()) else {
+            return Ok(None);
+        };
+        match self.checkpoint.entry(beside) {
+            // An entry that cannot be read is told as such.
+            Some(Entry::Version { .. }) | None => self.page(beside).map(Some),
+            Some(_) => Ok(None),
+        }
+    }
 }
