@@ -356,7 +356,7 @@ impl<'n> OldEntries<'n> {
         let taken = LEAF_CELL + suffix.len() + stored.cell_len();
         self.left = self.left.checked_sub(taken).ok_or_else(|| self.leaf.fault("cells overlap"))?;
         let fill = match stored {
-            Stored::Inline(bytes, _) => Fill::Bytes(bytes),
+            Stored::Inline(bytes) => Fill::Bytes(bytes),
             Stored::Large(page, len) => Fill::Large(page, len),
         };
         Ok(LeafEntry { key: Parts { prefix: self.leaf.prefix, suffix }, fill })

@@ -113,13 +113,19 @@ impl Cursor {
         match leaf.entry(index) {
             Ok((suffix, stored)) => {
                 let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
-                Ok(Some((key, stored.location())))
+                Ok(Some((key, leaf.location(&stored))))
             }
             Err(fault) => {
                 self.finish();
                 Err(fault.into())
             }
         }
+    }
+
+    /// Whether neither end stands anywhere yet.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.front.is_none() && self.back.is_none()
     }
 
     /// Ends the walk.

@@ -260,7 +260,7 @@ impl Difference {
             }
             let Some((_, (key, _))) = new.as_ref().or(old.as_ref()) else { continue };
             let key = Key::owned(*key);
-            let place = |(_, (_, stored)): ((Node<'_>, usize), (Parts<'_>, Stored<'_>))| stored.location();
+            let place = |((leaf, _), (_, stored)): ((Node<'_>, usize), (Parts<'_>, Stored<'_>))| leaf.location(&stored);
             return Ok(Some(Differing { key, old: old.map(place), new: new.map(place) }));
         }
     }

@@ -70,7 +70,7 @@ impl<'p> From<Stored<'p>> for Value<'p> {
     #[inline]
     fn from(stored: Stored<'p>) -> Value<'p> {
         match stored {
-            Stored::Inline(bytes, _) => Value::Inline(bytes),
+            Stored::Inline(bytes) => Value::Inline(bytes),
             Stored::Large(page, len) => Value::Large { page, len },
         }
     }

@@ -6,22 +6,22 @@
 //! Why it is there: how many instructions a look-up takes decides whether the processor begins with the next one while this one waits for
 //! memory. (A look-up in a tree of three levels took 850 with [`Node`] alone.)
 
-use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
+use std::hint::select_unpredictable;
+
+use pentimento_storage::{CACHE_LINE, Hint, PageId, prefetch_line};
 
 use crate::delta;
 use crate::layout::{CHILD, HEAD, HEADER, KIND_DELTA, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
-use crate::node::{Node, Spot, Stored, damaged, prefetch_arrays};
+use crate::node::{Node, Stored, damaged, place_within};
 use crate::pages::{Fault, ReadPages};
 use crate::search::{equal, lower_bound};
+use crate::value::ValueLocation;
 
 /// Prefixes are compared as one word, so they must be shorter than one.
 const WORD: usize = 8;
 
 /// How many lines behind its first one an entry may take to be asked for as a whole.
 const MORE_LINES: usize = 3;
-
-/// What shares of a leaf are counted in.
-const WHOLE: u32 = 1 << 12;
 
 /// The bytes of a key shorter than a word, and zeros.
 #[inline]
@@ -76,14 +76,14 @@ impl<'p> Probe<'p> {
         Some((first, equal, suffix))
     }
 
-    /// How far `key` lies on the way from separator `index - 1` to separator `index`, in parts of [`WHOLE`]; going by heads, if these tell.
+    /// How far `key` lies on the way from separator `index - 1` to separator `index`, in parts of [`Hint::WHOLE`]; going by heads, if these tell.
     #[inline(always)]
     fn share(&self, key: &[u8], index: usize) -> Option<u32> {
         let head = |at: usize| self.heads.get(at).map(|bytes| u32::from_le_bytes(*bytes));
         let (left, right) = (head(index.checked_sub(1)?)?, head(index)?);
         let from_left = u64::from(head_of(key.get(self.prefix_len..)?).checked_sub(left)?);
-        let share = from_left * u64::from(WHOLE) / u64::from(right.checked_sub(left)?.max(1));
-        Some(share.min(u64::from(WHOLE)) as u32)
+        let share = from_left * u64::from(Hint::WHOLE) / u64::from(right.checked_sub(left)?.max(1));
+        Some(share.min(u64::from(Hint::WHOLE)) as u32)
     }
 
     #[inline(always)]
@@ -104,39 +104,34 @@ impl<'p> Probe<'p> {
         }
     }
 
-    /// The number of the entry of `key`, its value and where that stands, or that there is none.
+    /// The number of the entry of `key` and its value, or that there is none.
     #[inline(always)]
-    fn entry(&self, page: PageId, key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
+    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
         let (index, true, suffix) = self.search(key)? else { return Some(None) };
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
-        let (value, at) = value(self.body, self.cells_at + usize::from(offset), suffix)?;
-        Some(Some((index, value, Spot { page, at })))
+        let value = value(self.body, self.cells_at + usize::from(offset), suffix)?;
+        Some(Some((index, value)))
     }
 
     /// The same, in the delta of a leaf whose body is `base`.
     #[inline(always)]
-    fn entry_beside(&self, page: PageId, base: &'p [u8], key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
+    fn entry_beside(&self, base: &'p [u8], key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
         let (index, true, suffix) = self.search(key)? else { return Some(None) };
         let offset = usize::from(u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?));
         let (base_at, base_len) = delta::base_of(self.leftmost);
         if base.len() != base_at + base_len {
             return None;
         }
-        let (page, body, start) = match offset.checked_sub(base_len) {
-            None => (page, base, base_at + offset),
-            Some(beyond) => (page.beside()?, self.body, self.cells_at + beyond),
-        };
-        let (value, at) = value(body, start, suffix)?;
-        Some(Some((index, value, Spot { page, at })))
+        let of_delta = (self.body, self.cells_at.wrapping_add(offset).wrapping_sub(base_len));
+        let (body, start) = select_unpredictable(offset < base_len, (base, base_at + offset), of_delta);
+        let value = value(body, start, suffix)?;
+        Some(Some((index, value)))
     }
 }
 
-/// The number of an entry that was found, its value, and where that stands.
-type FoundEntry<'p> = (usize, &'p [u8], Spot);
-
-/// The value in the cell that begins at `at` of a body, and where it begins, if the cell has this suffix and the value stands there.
+/// The value in the cell that begins at `at` of a body, if the cell has this suffix and the value stands there.
 #[inline(always)]
-fn value<'p>(body: &'p [u8], at: usize, suffix: &[u8]) -> Option<(&'p [u8], u32)> {
+fn value<'p>(body: &'p [u8], at: usize, suffix: &[u8]) -> Option<&'p [u8]> {
     let cell = body.get(at..)?;
     (1..=MORE_LINES).for_each(|line| prefetch_line(cell, line * CACHE_LINE));
     let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
@@ -146,7 +141,7 @@ fn value<'p>(body: &'p [u8], at: usize, suffix: &[u8]) -> Option<(&'p [u8], u32)
     if value_len & LARGE_FLAG != 0 || !equal(rest.get(..key_len)?, suffix) {
         return None;
     }
-    Some((value, (at + LEAF_CELL + key_len) as u32))
+    Some(value)
 }
 
 /// A leaf to which somebody came.
@@ -165,11 +160,25 @@ impl<'p> Leaf<'p> {
     }
 
     #[inline(always)]
-    fn entry(&self, key: &[u8]) -> Option<Option<FoundEntry<'p>>> {
+    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
         match self.delta {
-            None => Probe::read(self.body, 0)?.entry(self.page, key),
-            Some(delta) => Probe::read(delta, KIND_DELTA)?.entry_beside(self.page, self.body, key),
+            None => Probe::read(self.body, 0)?.entry(key),
+            Some(delta) => Probe::read(delta, KIND_DELTA)?.entry_beside(self.body, key),
         }
+    }
+
+    /// Where a value stands that was found here.
+    #[inline]
+    pub fn location(&self, stored: &Stored<'_>) -> ValueLocation {
+        stored.location(|value| {
+            place_within(value, self.body).map_or_else(
+                || {
+                    let at = place_within(value, self.delta.unwrap_or_default()).unwrap_or(0);
+                    (PageId(self.page.0.wrapping_add(1)), at)
+                },
+                |at| (self.page, at),
+            )
+        })
     }
 
     /// The number of the entry of `key`.
@@ -252,13 +261,10 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
             return Ok((page, None));
         }
         if level == 0 {
-            if let Some(share) = share {
-                // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is about there, and arrives together with the arrays.
-                pages.hint(page).prefetch_around(share, WHOLE);
-            }
+            // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is where that guess says, and arrives together with the arrays.
+            pages.prefetch_for(page, share);
             let beside = pages.beside(page)?;
             let body = pages.page(page)?;
-            prefetch_arrays(beside.unwrap_or(body));
             let delta = beside.filter(|beside| beside.first() == Some(&KIND_DELTA));
             return Ok((page, Some(Leaf { page, body, delta })));
         }
@@ -267,14 +273,18 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
     Ok((page, None))
 }
 
-/// The value of `key` in the tree at `root`.
+/// The value of `key` in the tree at `root`, and its leaf.
 #[inline(always)]
-pub(crate) fn find<'p, P: ReadPages>(pages: &'p P, root: PageId, key: &[u8]) -> Result<Option<Stored<'p>>, P::Error> {
+pub(crate) fn find<'p, P: ReadPages>(
+    pages: &'p P,
+    root: PageId,
+    key: &[u8],
+) -> Result<Option<(Leaf<'p>, Stored<'p>)>, P::Error> {
     let leaf = descend(pages, root, key, |_, _| Ok(()))?;
     if let Some(found) = leaf.entry(key) {
-        return Ok(found.map(|(_, value, spot)| Stored::Inline(value, spot)));
+        return Ok(found.map(|(_, value)| (leaf, Stored::Inline(value))));
     }
-    Ok(leaf.find_in_unusual(key)?.map(|(_, stored)| stored))
+    Ok(leaf.find_in_unusual(key)?.map(|(_, stored)| (leaf, stored)))
 }
 
 #[cold]

@@ -4,6 +4,7 @@
 //! sliced; each cell is checked when it is met. A body of any content gives a [`Fault`] at worst.
 
 use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
 use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
@@ -13,6 +14,7 @@ use crate::layout::{
 };
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
+use crate::value::ValueLocation;
 
 /// A fault in `page`.
 #[cold]
@@ -57,17 +59,10 @@ pub(crate) struct Node<'p> {
 /// What a leaf keeps for a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stored<'p> {
-    /// The value itself, and where it begins.
-    Inline(&'p [u8], Spot),
+    /// The value itself.
+    Inline(&'p [u8]),
     /// The page of a large value, and its length.
     Large(PageId, usize),
-}
-
-/// A place in the body of a page.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Spot {
-    pub page: PageId,
-    pub at: u32,
 }
 
 /// An entry taken apart.
@@ -255,6 +250,17 @@ impl<'p> Node<'p> {
         leftmost.into_iter().chain(self.children.iter().map(|bytes| PageId(u32::from_le_bytes(*bytes)))).collect()
     }
 
+    /// Which cells an offset lies in, and where there.
+    #[inline(always)]
+    fn area_of(&self, at: usize) -> (&'p [u8], usize) {
+        if self.more_at == 0 {
+            return (self.cells, at);
+        }
+        // Which it is nobody can foresee, so it is selected, without a branch.
+        let len = self.cells.len();
+        select_unpredictable(at < len, (self.cells, at), (self.more, at.wrapping_sub(len)))
+    }
+
     /// The cell of entry `index` from its start, and where it starts.
     #[inline(always)]
     fn cell(&self, index: usize) -> Result<(usize, &'p [u8]), Fault> {
@@ -262,11 +268,8 @@ impl<'p> Node<'p> {
             return Err(self.fault("there is no such entry"));
         };
         let at = usize::from(u16::from_le_bytes(*offset));
-        let cell = match at.checked_sub(self.cells.len()) {
-            None => self.cells.get(at..),
-            Some(beyond) => self.more.get(beyond..),
-        };
-        match cell {
+        let (area, from) = self.area_of(at);
+        match area.get(from..) {
             Some(cell) => Ok((at, cell)),
             None => Err(self.fault("a cell begins past the end")),
         }
@@ -306,12 +309,9 @@ impl<'p> Node<'p> {
     pub fn prefetch_entry(&self, index: usize) {
         if let Some(offset) = self.offsets.get(index) {
             let at = usize::from(u16::from_le_bytes(*offset));
-            let (cells, at) = match at.checked_sub(self.cells.len()) {
-                None => (self.cells, at),
-                Some(beyond) => (self.more, beyond),
-            };
+            let (area, from) = self.area_of(at);
             for line in 0..ENTRY_LINES {
-                prefetch_line(cells, at + line * CACHE_LINE);
+                prefetch_line(area, from + line * CACHE_LINE);
             }
         }
     }
@@ -325,8 +325,8 @@ impl<'p> Node<'p> {
     /// The suffix and the value of entry `index` of a leaf.
     #[inline(always)]
     pub fn entry(&self, index: usize) -> Result<(&'p [u8], Stored<'p>), Fault> {
-        let (at, cell) = self.cell(index)?;
-        self.decode(at, cell).ok_or_else(|| self.fault("an entry ends past the end"))
+        let (_, cell) = self.cell(index)?;
+        Self::decode(cell).ok_or_else(|| self.fault("an entry ends past the end"))
     }
 
     /// The key and the value of entry `index` of a leaf.
@@ -336,18 +336,13 @@ impl<'p> Node<'p> {
     }
 
     #[inline(always)]
-    fn decode(&self, at: usize, cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
+    fn decode(cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
         let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
         let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
         let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
         let (suffix, rest) = rest.split_at_checked(key_len)?;
         let stored = if value_len & LARGE_FLAG == 0 {
-            let (page, start) = match at.checked_sub(self.cells.len()) {
-                None => (self.page, self.cells_at + at),
-                Some(beyond) => (PageId(self.page.0 + 1), self.more_at + beyond),
-            };
-            let spot = Spot { page, at: (start + LEAF_CELL + key_len) as u32 };
-            Stored::Inline(rest.get(..usize::from(value_len))?, spot)
+            Stored::Inline(rest.get(..usize::from(value_len))?)
         } else {
             let bytes = rest.first_chunk::<LARGE_REF>()?;
             let page = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -362,7 +357,7 @@ impl<'p> Node<'p> {
     pub fn whole(&self, index: usize) -> Result<Whole<'p>, Fault> {
         let (start, cell) = self.cell(index)?;
         if self.is_leaf() {
-            let decoded = self.decode(start, cell);
+            let decoded = Self::decode(cell);
             let (suffix, stored) = decoded.ok_or_else(|| self.fault("an entry ends past the end"))?;
             let end = start + LEAF_CELL + suffix.len() + stored.cell_len();
             return Ok(Whole { suffix, stored: Some(stored), extent: Extent { start, end } });
@@ -372,10 +367,27 @@ impl<'p> Node<'p> {
         Ok(Whole { suffix, stored: None, extent: Extent { start, end } })
     }
 
+    /// Where a value stands that this leaf stores.
+    pub fn location(&self, stored: &Stored<'_>) -> ValueLocation {
+        stored.location(|value| {
+            place_within(value, self.cells).map_or_else(
+                || (PageId(self.page.0.wrapping_add(1)), self.more_at + place_within(value, self.more).unwrap_or(0)),
+                |at| (self.page, self.cells_at + at),
+            )
+        })
+    }
+
     /// Where entry `index` has its bytes in the cell area.
     pub fn extent(&self, index: usize) -> Result<Extent, Fault> {
         Ok(self.whole(index)?.extent)
     }
+}
+
+/// Where a part of `whole` begins in it; `None` if it is no part of it.
+#[inline]
+pub(crate) fn place_within(part: &[u8], whole: &[u8]) -> Option<usize> {
+    let at = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (at + part.len() <= whole.len()).then_some(at)
 }
 
 impl Stored<'_> {
@@ -390,7 +402,7 @@ impl Stored<'_> {
     /// The length of the value.
     pub fn value_len(&self) -> usize {
         match self {
-            Stored::Inline(bytes, _) => bytes.len(),
+            Stored::Inline(bytes) => bytes.len(),
             Stored::Large(_, len) => *len,
         }
     }
@@ -398,7 +410,7 @@ impl Stored<'_> {
     /// The bytes that this takes in its cell.
     pub fn cell_len(&self) -> usize {
         match self {
-            Stored::Inline(bytes, _) => bytes.len(),
+            Stored::Inline(bytes) => bytes.len(),
             Stored::Large(..) => LARGE_REF,
         }
     }

@@ -59,6 +59,12 @@ pub trait ReadPages {
         let _ = id;
     }
 
+    /// A hint that page `id` is about to be read for an entry that most likely lies `share` of its way from the beginning to the end, in parts of [`Hint::WHOLE`].
+    #[inline]
+    fn prefetch_for(&self, id: PageId, share: Option<u32>) {
+        let _ = (id, share);
+    }
+
     /// Where page `id` begins, to ask for more of it than [`prefetch`](ReadPages::prefetch) does.
     #[inline]
     fn hint(&self, id: PageId) -> Hint {

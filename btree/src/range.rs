@@ -79,16 +79,16 @@ impl<'p, P: ReadPages> Range<'p, P> {
         Range { pages, cursor, front: Window::EMPTY, back: None, shared: false }
     }
 
-    /// The range, with its first leaf read.
-    #[inline]
-    pub(crate) fn read_front(mut self) -> Result<Self, P::Error> {
+    /// Reads the first leaf.
+    #[inline(always)]
+    fn begin(&mut self) -> Result<(), P::Error> {
         match self.cursor.begin(self.pages)? {
             Some((leaf, Span { start: low, end: high })) => {
                 self.front = Window { leaf, low, high, beyond: Hint::NONE, asked: ASKED_MAX };
+                Ok(())
             }
-            None => self.enter(true)?,
+            None => self.enter(true),
         }
-        Ok(self)
     }
 
     #[inline(always)]
@@ -148,7 +148,9 @@ impl<'p, P: ReadPages> Range<'p, P> {
 
     #[inline(never)]
     fn enter_and_take(&mut self, from_front: bool) -> Option<<Self as Iterator>::Item> {
-        if let Err(error) = self.enter(from_front) {
+        // Not before the first entry is asked for: whoever moves a range that has read would wait for what it has read.
+        let entered = if from_front && self.cursor.is_fresh() { self.begin() } else { self.enter(from_front) };
+        if let Err(error) = entered {
             return Some(self.fail(error));
         }
         let pages = self.pages;

@@ -99,7 +99,7 @@ impl Run {
             let (suffix, load, load_len) = if self.level == 0 {
                 let (suffix, stored) = node.entry(index)?;
                 let load = match stored {
-                    Stored::Inline(bytes, _) => Load::Inline(self.span(bytes)),
+                    Stored::Inline(bytes) => Load::Inline(self.span(bytes)),
                     Stored::Large(page, len) => Load::Large(page, len),
                 };
                 (suffix, load, stored.cell_len())

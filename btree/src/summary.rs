@@ -115,7 +115,7 @@ fn entry<'p>(node: &Node<'p>, index: usize) -> Result<SummaryEntry<'p>, Fault> {
         return Ok(SummaryEntry::Separator { suffix: node.suffix(index)?, child: node.child(index + 1)? });
     }
     Ok(match node.entry(index)? {
-        (suffix, Stored::Inline(value, _)) => SummaryEntry::Value { suffix, value },
+        (suffix, Stored::Inline(value)) => SummaryEntry::Value { suffix, value },
         (suffix, Stored::Large(page, len)) => SummaryEntry::LargeValue { suffix, page, len },
     })
 }

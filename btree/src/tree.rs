@@ -9,7 +9,6 @@ use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, end_of_prefix};
 use crate::lookup;
-use crate::node::Stored;
 use crate::pages::ReadPages;
 use crate::path::{Path, Way};
 use crate::range::{Entry, Range};
@@ -43,19 +42,14 @@ impl<'p, P: ReadPages> Tree<'p, P> {
         self.root
     }
 
-    #[inline(always)]
-    fn find(&self, key: &[u8]) -> Result<Option<Stored<'p>>, P::Error> {
-        lookup::find(self.pages, self.root, key)
-    }
-
     /// The value of `key`.
     ///
     /// # Errors
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<&'p [u8]>, P::Error> {
-        match self.find(key)? {
-            Some(stored) => stored.resolve(self.pages).map(Some),
+        match lookup::find(self.pages, self.root, key)? {
+            Some((_, stored)) => stored.resolve(self.pages).map(Some),
             None => Ok(None),
         }
     }
@@ -67,7 +61,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn locate(&self, key: &[u8]) -> Result<Option<ValueLocation>, P::Error> {
-        Ok(self.find(key)?.map(|stored| stored.location()))
+        Ok(lookup::find(self.pages, self.root, key)?.map(|(leaf, stored)| leaf.location(&stored)))
     }
 
     /// Whether there is an entry for `key`.
@@ -75,7 +69,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// # Errors
     /// When a page cannot be read or is damaged.
     pub fn contains_key(&self, key: &[u8]) -> Result<bool, P::Error> {
-        Ok(self.find(key)?.is_some())
+        Ok(lookup::find(self.pages, self.root, key)?.is_some())
     }
 
     /// A hint that `key` is about to be looked up or changed: goes down to the branch above its leaf, and asks for the
@@ -120,7 +114,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'p, P>, P::Error> {
-        Range::new(self.pages, self.root, bounds).read_front()
+        Ok(Range::new(self.pages, self.root, bounds))
     }
 
     /// The entries whose keys begin with `prefix`.

@@ -5,7 +5,7 @@
 use pentimento_storage::PageId;
 
 use crate::layout::{KIND_LARGE, LARGE_HEADER};
-use crate::node::{Spot, Stored, damaged};
+use crate::node::{Stored, damaged};
 use crate::pages::{Fault, ReadPages, WritePages};
 
 /// Where a value stands: bytes `start..end` of the body of `page`.
@@ -38,16 +38,16 @@ impl<'p> Stored<'p> {
     #[inline(always)]
     pub fn resolve<P: ReadPages>(self, pages: &'p P) -> Result<&'p [u8], P::Error> {
         match self {
-            Stored::Inline(bytes, _) => Ok(bytes),
+            Stored::Inline(bytes) => Ok(bytes),
             Stored::Large(page, len) => Ok(large_value(page, pages.page(page)?, len)?),
         }
     }
 
-    /// Where the value stands.
-    pub fn location(&self) -> ValueLocation {
+    /// Where the value stands, if `find` finds it in the pages of its leaf: which page, and where there.
+    pub fn location(&self, find: impl Fn(&[u8]) -> (PageId, usize)) -> ValueLocation {
         match *self {
-            Stored::Inline(bytes, Spot { page, at }) => {
-                let start = at as usize;
+            Stored::Inline(bytes) => {
+                let (page, start) = find(bytes);
                 ValueLocation { page, start, end: start + bytes.len() }
             }
             Stored::Large(page, len) => ValueLocation { page, start: LARGE_HEADER, end: LARGE_HEADER + len },

@@ -23,7 +23,7 @@ const ADDRESS: u64 = ((1 << 48) - 1) & !63;
 const IMMEDIATE_SHIFT: u32 = 8;
 
 /// How many lines are asked for at once: about what the header and the arrays of a leaf take.
-const PREFETCHED_LINES: usize = 5;
+const PREFETCHED_LINES: usize = 6;
 
 /// The greatest value of a register.
 pub const MAX_REGISTER: u64 = u64::MAX >> IMMEDIATE_SHIFT;

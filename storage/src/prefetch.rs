@@ -33,6 +33,9 @@ const LINES_BEFORE: usize = 5;
 const BESIDES: u32 = 20;
 
 impl Hint {
+    /// What shares of a page are counted in.
+    pub const WHOLE: u32 = 1 << 12;
+
     /// A hint that asks for nothing of use.
     pub const NONE: Hint = Hint { address: std::ptr::null(), len: 0 };
 
@@ -46,13 +49,13 @@ impl Hint {
         line(self.address.wrapping_add(offset));
     }
 
-    /// Asks for the lines around the place that is `share` of `whole` of the page's way from its beginning, without what stands there beside its contents, to its end.
+    /// Asks for the lines around the place that is `share` of the page's way from its beginning, without what stands there beside its contents, to its end, in parts of [`WHOLE`](Hint::WHOLE).
     #[inline(always)]
-    pub fn prefetch_around(self, share: u32, whole: u32) {
+    pub(crate) fn prefetch_around(self, share: u32) {
         if self.len > 0 {
             let contents = u64::from(self.len - self.len / BESIDES);
             let middle =
-                (self.len / BESIDES) as usize + (contents * u64::from(share) / u64::from(whole.max(1))) as usize;
+                (self.len / BESIDES) as usize + (contents * u64::from(share) / u64::from(Hint::WHOLE)) as usize;
             let from = middle.saturating_sub(LINES_BEFORE * CACHE_LINE);
             (0..GUESSED_LINES).for_each(|number| self.prefetch(from + number * CACHE_LINE));
         }

@@ -245,6 +245,19 @@ impl Pin {
         }
     }
 
+    /// Asks the processor to fetch what a look-up in a page that will be read at once needs: the beginning of what is beside it, or else its own, and what most likely lies `share` of its way from
+    /// the beginning to the end, in parts of [`Hint::WHOLE`].
+    #[inline(always)]
+    pub fn prefetch_for(&self, id: PageId, share: Option<u32>) {
+        let Some(entry) = self.store.table.entry(id) else { return };
+        let (place, _) = entry.load();
+        let beside = id.beside().and_then(|beside| self.store.table.entry(beside)).map(|entry| entry.load().0);
+        beside.filter(|place| !place.is_nowhere()).unwrap_or(place).prefetch();
+        if let Some(share) = share {
+            Hint::at(place.address(), (place.slots() as usize * SLOT_BYTES) as u32).prefetch_around(share);
+        }
+    }
+
     /// Where the newest version of a page begins, to ask for more of it; most likely it is the one that this pin sees.
     #[inline(always)]
     pub fn hint(&self, id: PageId) -> Hint {

@@ -26,6 +26,11 @@ impl ReadPages for TxnPages {
     }
 
     #[inline]
+    fn prefetch_for(&self, id: PageId, share: Option<u32>) {
+        self.0.base_pin().prefetch_for(id, share);
+    }
+
+    #[inline]
     fn hint(&self, id: PageId) -> Hint {
         self.0.hint(id)
     }

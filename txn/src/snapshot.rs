@@ -121,6 +121,11 @@ impl ReadPages for Snapshot {
     }
 
     #[inline(always)]
+    fn prefetch_for(&self, id: PageId, share: Option<u32>) {
+        self.pin.prefetch_for(id, share);
+    }
+
+    #[inline(always)]
     fn hint(&self, id: PageId) -> Hint {
         self.pin.hint(id)
     }
