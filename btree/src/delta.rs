@@ -77,8 +77,16 @@ impl LeafCopy {
 }
 
 /// Where the cells of the leaf stand, as its delta notes it.
+#[inline(always)]
 pub(crate) fn base_of(note: PageId) -> (usize, usize) {
     ((note.0 & 0xFFFF) as usize, (note.0 >> 16) as usize)
+}
+
+/// How much of the leaf its delta needs, in bytes.
+#[inline(always)]
+pub(crate) fn base_len(delta: &[u8]) -> usize {
+    let (at, len) = delta.first_chunk().map_or((0, 0), |header| base_of(Header::read(header).leftmost));
+    at + len
 }
 
 /// A delta while it is made.

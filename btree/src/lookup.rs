@@ -155,7 +155,11 @@ pub(crate) struct Leaf<'p> {
 impl<'p> Leaf<'p> {
     #[inline(always)]
     fn read<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Leaf<'p>, P::Error> {
-        let (delta, body) = (delta::of(pages, page)?, pages.page(page)?);
+        let delta = delta::of(pages, page)?;
+        let body = match delta {
+            Some(delta) => pages.page_part(page, delta::base_len(delta))?,
+            None => pages.page(page)?,
+        };
         Ok(Leaf { page, body, delta })
     }
 
@@ -263,10 +267,7 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
         if level == 0 {
             // In a leaf that was written at once cells lie in the order of their keys: most likely the entry is where that guess says, and arrives together with the arrays.
             pages.prefetch_for(page, share);
-            let beside = pages.beside(page)?;
-            let body = pages.page(page)?;
-            let delta = beside.filter(|beside| beside.first() == Some(&KIND_DELTA));
-            return Ok((page, Some(Leaf { page, body, delta })));
+            return Ok((page, Some(Leaf::read(pages, page)?)));
         }
         body = pages.page(page)?;
     }

@@ -146,6 +146,7 @@ impl<'p> Node<'p> {
     }
 
     /// The leaf in `body`, as its delta tells it.
+    #[inline(always)]
     pub fn parse_with_delta(page: PageId, body: &'p [u8], delta: &'p [u8]) -> Result<Node<'p>, Fault> {
         let beside = page.beside().unwrap_or(PageId::NONE);
         let mut header = match delta.first_chunk::<HEADER>().map(Header::read) {
@@ -155,10 +156,8 @@ impl<'p> Node<'p> {
         let (cells_at, len) = delta::base_of(header.leftmost);
         (header.level, header.leftmost) = (0, PageId(0));
         match body.get(cells_at..) {
-            Some(cells) if cells.len() == len && body[0] == 0 => {
-                Node::with_cells(page, header, delta, (cells, cells_at))
-                    .map_err(|_| damaged(beside, "the delta's header does not fit its length"))
-            }
+            Some(cells) if cells.len() == len => Node::with_cells(page, header, delta, (cells, cells_at))
+                .map_err(|_| damaged(beside, "the delta's header does not fit its length")),
             _ => Err(damaged(beside, "the delta does not fit its leaf")),
         }
     }
@@ -176,13 +175,24 @@ impl<'p> Node<'p> {
         Ok(node)
     }
 
+    /// Reads a page that must be a leaf if it has no delta. If it has one, only the page's cells are looked at.
+    #[inline(always)]
+    fn read_leaf<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
+        match delta::of(pages, page)? {
+            Some(delta) => Ok(Node::parse_with_delta(page, pages.page_part(page, delta::base_len(delta))?, delta)?),
+            None => Ok(Node::parse(page, pages.page(page)?)?),
+        }
+    }
+
     /// Reads a page that must be a node just below `parent`.
     #[inline(always)]
     pub fn read_below<P: ReadPages>(pages: &'p P, page: PageId, parent: u8) -> Result<Node<'p>, P::Error> {
-        if parent == 1 {
-            prefetch_arrays(delta::of(pages, page)?.unwrap_or(pages.page(page)?));
-        }
-        let node = Node::read(pages, page)?;
+        let node = if parent == 1 {
+            pages.prefetch_for(page, None);
+            Node::read_leaf(pages, page)?
+        } else {
+            Node::read(pages, page)?
+        };
         if node.header.level + 1 != parent {
             return Err(damaged(page, "the node's level does not follow from its parent's").into());
         }

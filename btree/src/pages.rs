@@ -53,6 +53,16 @@ pub trait ReadPages {
     /// When it cannot be read.
     fn beside(&self, id: PageId) -> Result<Option<&[u8]>, Self::Error>;
 
+    /// The first `len` bytes of the body of page `id`, for somebody who knows that it has so many: if it has fewer, whatever there is. It may be cheaper than [`page`](ReadPages::page): nobody needs to look how long it is.
+    ///
+    /// # Errors
+    /// As for [`page`](ReadPages::page).
+    #[inline]
+    fn page_part(&self, id: PageId, len: usize) -> Result<&[u8], Self::Error> {
+        let body = self.page(id)?;
+        Ok(body.get(..len).unwrap_or(body))
+    }
+
     /// A hint that page `id`, and what is beside it, is about to be read.
     #[inline]
     fn prefetch(&self, id: PageId) {

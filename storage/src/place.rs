@@ -139,6 +139,21 @@ impl Place {
         unsafe { bytes.get_unchecked(HEADER_BYTES..) }
     }
 
+    /// The first `len` bytes of the body, or all of it if it is shorter; in the medium, bytes behind it as far as the run reaches.
+    ///
+    /// # Safety
+    /// As for [`bytes`](Place::bytes).
+    #[inline(always)]
+    pub unsafe fn body_part<'a>(self, len: usize) -> &'a [u8] {
+        if self.is_medium() && len + HEADER_BYTES <= self.slots() as usize * SLOT_BYTES {
+            // SAFETY: the caller's promise; a run in the medium is mapped as a whole, and nobody writes it while the version is retained.
+            return unsafe { std::slice::from_raw_parts(self.address().add(HEADER_BYTES), len) };
+        }
+        // SAFETY: the caller's promise.
+        let body = unsafe { self.body() };
+        body.get(..len).unwrap_or(body)
+    }
+
     /// Asks the processor to fetch the first lines of the version.
     #[inline(always)]
     pub fn prefetch(self) {

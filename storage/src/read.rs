@@ -175,6 +175,18 @@ impl Pin {
         Ok(unsafe { place.body() })
     }
 
+    /// The first `len` bytes of the body of a page at this pin, for somebody who knows that it has so many: if it has fewer, whatever there is. Does not look at its header
+    /// if it can do without.
+    ///
+    /// # Errors
+    /// As for [`page`](Pin::page).
+    #[inline(always)]
+    pub fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
+        let place = self.place(id)?;
+        // SAFETY: as in `page`.
+        Ok(unsafe { place.body_part(len) })
+    }
+
     /// The body of the page beside a page at this pin, if there is one.
     ///
     /// # Errors

@@ -108,6 +108,14 @@ impl ReadPages for Snapshot {
     }
 
     #[inline(always)]
+    fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
+        match self.pin.page_part(id, len) {
+            Ok(body) => Ok(body),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[inline(always)]
     fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
         match self.pin.beside(id) {
             Ok(body) => Ok(body),
