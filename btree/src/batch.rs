@@ -167,15 +167,25 @@ impl<P: WritePages> TreeMut<'_, P> {
         end: usize,
     ) -> Result<(usize, Added), P::Error> {
         let capacity = self.capacity();
-        if let Some(tried) = self.add_to_delta(page, entries, from, end)? {
-            return Ok(tried);
+        let (mut at, mut new) = (from, 0);
+        match self.add_to_delta(page, entries, from, end)? {
+            Drafted::Done(new) => return Ok((end, Added { new, moved: false })),
+            Drafted::Whole => {}
+            Drafted::Full => {
+                let (key, value) = entries.entry(from);
+                let fits = value.len() <= inline_max(capacity) && !self.is_hopeless(page, entries, from, end)?;
+                let folded = if fits { self.fold_with(page, key, Fill::Bytes(value))? } else { None };
+                let Some((is_new, orphan)) = folded else { return Ok((from, Added { new, moved: false })) };
+                orphan.map_or(Ok(()), |orphan| self.pages.free(orphan))?;
+                (at, new) = (from + 1, u64::from(is_new));
+            }
         }
-        if self.is_hopeless(page, entries, from, end)? {
-            return Ok((from, Added { new: 0, moved: false }));
+        if at == end || self.is_hopeless(page, entries, at, end)? {
+            return Ok((at, Added { new, moved: false }));
         }
         let target = self.pages.page_mut(page, capacity)?;
         let mut leaf = NodeMut::open_leaf(page, target)?;
-        let (mut at, mut new, mut orphans, mut wasteful) = (from, 0, Vec::new(), false);
+        let (mut orphans, mut wasteful) = (Vec::new(), false);
         while at < end {
             let (key, value) = entries.entry(at);
             if value.len() > inline_max(capacity) {
@@ -204,14 +214,14 @@ impl<P: WritePages> TreeMut<'_, P> {
         Ok((at, Added { new, moved: wasteful }))
     }
 
-    /// Puts entries into the delta of their leaf, all or none. `None`: the leaf had better be changed as a whole; it has no delta.
+    /// Puts entries into the delta of their leaf, all or none. Gives how many keys are new.
     fn add_to_delta(
         &mut self,
         page: PageId,
         entries: &impl SortedEntries,
         from: usize,
         end: usize,
-    ) -> Result<Option<(usize, Added)>, P::Error> {
+    ) -> Result<Drafted<u64>, P::Error> {
         let inline_max = inline_max(self.capacity());
         let weight: usize = (from..end).map(|index| weight_of(entries.entry(index))).sum();
         // What cannot fit is not tried.
@@ -232,14 +242,14 @@ impl<P: WritePages> TreeMut<'_, P> {
             }
             Ok(Some(()))
         })?;
-        match drafted {
-            Drafted::Whole => Ok(None),
-            Drafted::Full => Ok(Some((from, Added { new: 0, moved: false }))),
+        Ok(match drafted {
+            Drafted::Whole => Drafted::Whole,
+            Drafted::Full => Drafted::Full,
             Drafted::Done(()) => {
                 orphans.into_iter().try_for_each(|orphan| self.pages.free(orphan))?;
-                Ok(Some((end, Added { new, moved: false })))
+                Drafted::Done(new)
             }
-        }
+        })
     }
 
     /// Whether entries will not fit into their leaf: what must be merged had better not be copied before.

@@ -101,10 +101,13 @@ impl<P: WritePages> TreeMut<'_, P> {
         let (new, orphan) = match drafted {
             Drafted::Done(done) => done,
             Drafted::Whole => self.put_whole(&path, page, key, fill)?,
-            Drafted::Full => {
-                let (index, found) = Node::read(self.pages, page)?.find(key)?;
-                (!found, self.overflow(&path, page, index, found, key, fill)?)
-            }
+            Drafted::Full => match self.fold_with(page, key, fill)? {
+                Some(done) => done,
+                None => {
+                    let (index, found) = Node::read(self.pages, page)?.find(key)?;
+                    (!found, self.overflow(&path, page, index, found, key, fill)?)
+                }
+            },
         };
         if let Some(orphan) = orphan {
             self.pages.free(orphan)?;

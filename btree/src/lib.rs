@@ -43,6 +43,7 @@ mod difference;
 mod dismantle;
 mod edit;
 mod feed;
+mod fold;
 mod insert;
 pub mod inspect;
 mod key;

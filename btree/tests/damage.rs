@@ -317,7 +317,7 @@ fn a_branch_that_is_its_own_child_is_a_fault() {
     let mut watched = Watched::new(&pages);
     let tree = Tree::new(&watched, root);
     assert!(tree.get(b"a").is_err() && tree.get(b"z").is_err());
-    assert!(tree.iter().is_err() && tree.last().is_err() && tree.prefetch(b"k").is_err());
+    assert!(tree.first().is_err() && tree.last().is_err() && tree.prefetch(b"k").is_err());
     let mut tree = TreeMut::new(&mut watched, root);
     assert!(tree.insert(b"a", b"").is_err() && tree.remove(b"a").is_err());
     assert!(tree.clear().is_err() && tree.remove_range(b"a".as_slice()..).is_err());

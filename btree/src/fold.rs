@@ -1,0 +1,137 @@
+//! A leaf written anew from itself and its delta.
+//!
+//! Promises: the cells come to lie in the order of their keys again, each copied as it is, together with its neighbours where these follow it already; what does not fit one leaf that has the same
+//! prefix is left to others, and nothing has changed then.
+
+use pentimento_storage::PageId;
+
+use crate::delta::{self, write_cell};
+use crate::edit::{Fill, Put, wants_prefix};
+use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, head_of};
+use crate::node::{Extent, Node, damaged};
+use crate::pages::{Fault, WritePages};
+use crate::splice::SLACK;
+use crate::tree_mut::TreeMut;
+
+/// A leaf in the making.
+struct Folded {
+    bytes: Vec<u8>,
+    header: Header,
+    /// Cells that follow one another in the leaf, not yet copied.
+    run: Extent,
+}
+
+impl Folded {
+    /// A leaf of so many entries, without any.
+    fn new(leaf: &Node<'_>, count: usize, capacity: usize) -> Folded {
+        let mut header = Header { count: count as u16, garbage: 0, ..leaf.header };
+        header.cap = header.count + SLACK as u16;
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(leaf.prefix);
+        bytes.resize(header.places().cells, 0);
+        Folded { bytes, header, run: Extent { start: 0, end: 0 } }
+    }
+
+    /// How long the leaf is, with what is to be copied.
+    fn len(&self) -> usize {
+        self.bytes.len() + self.run.end - self.run.start
+    }
+
+    fn copy_run(&mut self, leaf: &Node<'_>) -> Result<(), Fault> {
+        let Extent { start, end } = self.run;
+        let len = leaf.cells.len();
+        let part = if start < len { leaf.cells.get(start..end) } else { leaf.more.get(start - len..end - len) };
+        self.bytes.extend_from_slice(part.ok_or_else(|| leaf.fault("a cell ends past the end"))?);
+        self.run = Extent { start: end, end };
+        Ok(())
+    }
+
+    /// Adds the cell at `extent` as that of entry `index`.
+    fn take(&mut self, leaf: &Node<'_>, index: usize, extent: Extent) -> Result<(), Fault> {
+        if extent.start != self.run.end || extent.start == leaf.cells.len() {
+            self.copy_run(leaf)?;
+            self.run = Extent { start: extent.start, end: extent.start };
+        }
+        self.note(index);
+        self.run.end = extent.end;
+        Ok(())
+    }
+
+    /// Notes that the cell of entry `index` begins here.
+    fn note(&mut self, index: usize) {
+        let at = self.header.places();
+        let offset = (self.len() - at.cells) as u16;
+        self.bytes[at.offsets + index * OFFSET..][..OFFSET].copy_from_slice(&offset.to_le_bytes());
+    }
+
+    fn set_head(&mut self, index: usize, head: [u8; HEAD]) {
+        let at = self.header.places().heads + index * HEAD;
+        self.bytes[at..at + HEAD].copy_from_slice(&head);
+    }
+}
+
+/// The leaf with the value of `key` set, in one piece, as long as that is not longer than `limit`; and what was done.
+fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, limit: usize) -> Result<Option<(Vec<u8>, Put)>, Fault> {
+    let (place, found) = leaf.find(key)?;
+    let Some(suffix) = key.strip_prefix(leaf.prefix) else { return Ok(None) };
+    if !found && wants_prefix(leaf, place, suffix) {
+        return Ok(None);
+    }
+    let mut orphan = None;
+    let mut made = Folded::new(leaf, leaf.count() + usize::from(!found), limit);
+    let mut next = 0;
+    for index in 0..=leaf.count() {
+        if index == place {
+            made.copy_run(leaf)?;
+            made.note(next);
+            made.set_head(next, head_of(suffix).to_le_bytes());
+            let start = made.bytes.len();
+            made.bytes.resize(start + LEAF_CELL + suffix.len() + fill.cell_len(), 0);
+            write_cell(&mut made.bytes[start..], suffix, fill);
+            next += 1;
+            if found {
+                orphan = leaf.entry(index)?.1.large_page();
+                continue;
+            }
+        }
+        if let Some(head) = leaf.heads.get(index) {
+            made.set_head(next, *head);
+            made.take(leaf, next, leaf.extent(index)?)?;
+            next += 1;
+        }
+        if made.len() > limit {
+            return Ok(None);
+        }
+    }
+    made.copy_run(leaf)?;
+    if let Some(bytes) = made.bytes.first_chunk_mut::<HEADER>() {
+        made.header.write(bytes);
+    }
+    Ok(Some((made.bytes, Put::Done { new: !found, orphan })))
+}
+
+impl<P: WritePages> TreeMut<'_, P> {
+    /// Writes leaf `page`, which has a delta, anew, with the value of `key` set. Gives whether that is new, and the page of the large value that was replaced. `None`: it must be
+    /// done in another way, for there would be hardly any room in the leaf, or its prefix should be another.
+    pub(crate) fn fold_with(
+        &mut self,
+        page: PageId,
+        key: &[u8],
+        fill: Fill<'_>,
+    ) -> Result<Option<(bool, Option<PageId>)>, P::Error> {
+        let capacity = self.capacity();
+        let leaf = Node::read(self.pages, page)?;
+        // What has hardly any room then would be written anew again and again.
+        let made = folded(&leaf, key, fill, capacity - capacity / 16)?;
+        let Some((bytes, Put::Done { new, orphan })) = made else { return Ok(None) };
+        delta::free(self.pages, page)?;
+        let target = self.pages.page_anew(page, capacity.max(bytes.len()))?;
+        match target.body.get_mut(..bytes.len()) {
+            Some(body) => body.copy_from_slice(&bytes),
+            None => return Err(damaged(page, "the page has less room than was asked for").into()),
+        }
+        *target.len = bytes.len();
+        Ok(Some((new, orphan)))
+    }
+}
