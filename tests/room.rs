@@ -215,7 +215,8 @@ fn deleting_nearly_everything_gives_back_nearly_everything() {
         txn.commit().unwrap();
         assert!(slots_at_rest(&db) <= empty + 4, "{} slots, {empty} before", slots_at_rest(&db));
         println!("nothing left: a file of {} bytes, of which {} are used", file_len(&path), bytes_used(&db));
-        assert!(bytes_used(&db) < 64 << 10);
+        // Most of them hold the page table, which has an entry for every number that ever was.
+    assert!(bytes_used(&db) < 128 << 10);
     }
 }
 
@@ -287,5 +288,6 @@ fn maintenance_gives_back_dropped_trees_at_once() {
     assert_eq!(pages_in_use(&db), few);
     assert!(slots_at_rest(&db) <= empty + 4, "{} slots, {empty} before", slots_at_rest(&db));
     println!("trees dropped: a file of {} bytes, of which {} are used", file_len(&path), bytes_used(&db));
-    assert!(bytes_used(&db) < 64 << 10);
+    // Most of them hold the page table, which has an entry for every number that ever was.
+    assert!(bytes_used(&db) < 128 << 10);
 }

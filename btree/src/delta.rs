@@ -4,8 +4,8 @@
 //! few hundred bytes instead of thousands, and that is also what goes to the disk. When a delta has become too long the leaf is written anew, with all of its entries in the order of their keys, and the
 //! delta goes. (The idea is that of the delta records of the Bw-tree, Levandoski, Lomet and Sengupta 2013; here there is one delta, which tells all, so that a reader looks into two pages and no more.)
 //!
-//! Promises: a leaf does not change while it has a delta, and its delta goes when it is written anew or freed; a delta is no longer than [`limit`], nor than half its leaf; a delta that does not
-//! fit its leaf is a fault.
+//! Promises: a leaf does not change while it has a delta, and its delta goes when it is written anew or freed; a delta is no longer than [`limit`], nor than half its leaf; a leaf that has one is so
+//! short that both take no more room than a full leaf; a delta that does not fit its leaf is a fault.
 
 use pentimento_storage::PageId;
 
@@ -192,8 +192,9 @@ impl<'p> Draft<'p> {
         let len = self.bytes.len() + more;
         let garbage = usize::from(self.header.garbage) + garbage;
         let total = self.base.len() + len;
+        let leaf = self.base_at + self.base.len();
         len <= self.limit
-            && len * LEAST_SHARE <= self.base_at + self.base.len()
+            && len * LEAST_SHARE <= leaf
             && total <= NODE_LIMIT
             && garbage <= total / 2
             && total - garbage <= self.capacity
@@ -281,6 +282,9 @@ impl<P: WritePages> TreeMut<'_, P> {
         let leaf = Node::read(self.pages, page)?;
         if !leaf.is_leaf() {
             return Err(leaf.fault("this is not a leaf").into());
+        }
+        if !has_delta && self.pages.room(leaf.len()) + self.pages.room(limit(capacity)) > self.pages.room(capacity) {
+            return Ok(Drafted::Whole);
         }
         let refused = if has_delta { Drafted::Full } else { Drafted::Whole };
         let mut draft = Draft::of(&leaf, capacity);

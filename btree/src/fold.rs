@@ -7,8 +7,8 @@ use pentimento_storage::PageId;
 
 use crate::delta::{self, write_cell};
 use crate::edit::{Fill, Put, wants_prefix};
-use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, head_of};
-use crate::node::{Extent, Node, damaged};
+use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, head_of, stride};
+use crate::node::{Extent, Node, Whole, damaged};
 use crate::pages::{Fault, WritePages};
 use crate::splice::SLACK;
 use crate::tree_mut::TreeMut;
@@ -22,11 +22,12 @@ struct Folded {
 }
 
 impl Folded {
-    /// A leaf of so many entries, without any.
-    fn new(leaf: &Node<'_>, count: usize, capacity: usize) -> Folded {
-        let mut header = Header { count: count as u16, garbage: 0, ..leaf.header };
-        header.cap = header.count + SLACK as u16;
-        let mut bytes = Vec::with_capacity(capacity);
+    /// A leaf of so many entries, without any; with room for a few more if `limit` allows that when `cells` bytes of them have come.
+    fn new(leaf: &Node<'_>, count: usize, cells: usize, limit: usize) -> Folded {
+        let mut header = Header { count: count as u16, cap: count as u16, garbage: 0, ..leaf.header };
+        let room = limit.saturating_sub(header.places().cells + cells) / stride(0);
+        header.cap += room.min(SLACK) as u16;
+        let mut bytes = Vec::with_capacity(limit);
         bytes.resize(HEADER, 0);
         bytes.extend_from_slice(leaf.prefix);
         bytes.resize(header.places().cells, 0);
@@ -71,15 +72,24 @@ impl Folded {
     }
 }
 
-/// The leaf with the value of `key` set, in one piece, as long as that is not longer than `limit`; and what was done.
-fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, limit: usize) -> Result<Option<(Vec<u8>, Put)>, Fault> {
+/// The leaf with the value of `key` set, in one piece, as long as that fits; and what was done.
+fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, capacity: usize) -> Result<Option<(Vec<u8>, Put)>, Fault> {
     let (place, found) = leaf.find(key)?;
     let Some(suffix) = key.strip_prefix(leaf.prefix) else { return Ok(None) };
     if !found && wants_prefix(leaf, place, suffix) {
         return Ok(None);
     }
-    let mut orphan = None;
-    let mut made = Folded::new(leaf, leaf.count() + usize::from(!found), limit);
+    let len = LEAF_CELL + suffix.len() + fill.cell_len();
+    let (mut orphan, mut old_len) = (None, 0);
+    if found {
+        let Whole { stored, extent, .. } = leaf.whole(place)?;
+        orphan = stored.and_then(|stored| stored.large_page());
+        old_len = extent.end - extent.start;
+    }
+    // What has grown, and has hardly any room then, would be written anew again and again.
+    let limit = if len <= old_len { capacity } else { capacity - capacity / 16 };
+    let cells = (leaf.cells_len() + len).saturating_sub(usize::from(leaf.header.garbage) + old_len);
+    let mut made = Folded::new(leaf, leaf.count() + usize::from(!found), cells, limit);
     let mut next = 0;
     for index in 0..=leaf.count() {
         if index == place {
@@ -87,11 +97,10 @@ fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, limit: usize) -> Result<O
             made.note(next);
             made.set_head(next, head_of(suffix).to_le_bytes());
             let start = made.bytes.len();
-            made.bytes.resize(start + LEAF_CELL + suffix.len() + fill.cell_len(), 0);
+            made.bytes.resize(start + len, 0);
             write_cell(&mut made.bytes[start..], suffix, fill);
             next += 1;
             if found {
-                orphan = leaf.entry(index)?.1.large_page();
                 continue;
             }
         }
@@ -122,8 +131,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     ) -> Result<Option<(bool, Option<PageId>)>, P::Error> {
         let capacity = self.capacity();
         let leaf = Node::read(self.pages, page)?;
-        // What has hardly any room then would be written anew again and again.
-        let made = folded(&leaf, key, fill, capacity - capacity / 16)?;
+        let made = folded(&leaf, key, fill, capacity)?;
         let Some((bytes, Put::Done { new, orphan })) = made else { return Ok(None) };
         delta::free(self.pages, page)?;
         let target = self.pages.page_anew(page, capacity.max(bytes.len()))?;

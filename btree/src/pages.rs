@@ -97,6 +97,11 @@ pub trait WritePages: ReadPages {
     /// The body bytes that a node should not exceed, unless a single key needs more.
     fn node_capacity(&self) -> usize;
 
+    /// The room that a page of `len` bytes takes where pages are kept, in bytes.
+    fn room(&self, len: usize) -> usize {
+        len
+    }
+
     /// A private copy of page `id` whose memory has room for at least `capacity` bytes; the used bytes stay.
     /// The first call in a transaction copies the page, later ones find the copy.
     ///

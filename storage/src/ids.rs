@@ -15,7 +15,7 @@ impl PageId {
     #[must_use]
     #[inline]
     pub fn beside(self) -> Option<PageId> {
-        self.0.is_multiple_of(2).then_some(PageId(self.0 + 1))
+        self.0.is_multiple_of(2).then(|| PageId(self.0 + 1))
     }
 
     /// This number, if it is one that pages are given which are beside no other.

@@ -41,6 +41,10 @@ impl WritePages for TxnPages {
         self.0.body_capacity()
     }
 
+    fn room(&self, len: usize) -> usize {
+        pentimento_storage::slots_of_body(len) as usize * pentimento_storage::SLOT_BYTES
+    }
+
     #[inline]
     fn page_mut(&mut self, id: PageId, capacity: usize) -> Result<PageMut<'_>> {
         let page = self.0.page_mut(id, capacity)?;
