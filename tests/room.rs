@@ -216,7 +216,7 @@ fn deleting_nearly_everything_gives_back_nearly_everything() {
         assert!(slots_at_rest(&db) <= empty + 4, "{} slots, {empty} before", slots_at_rest(&db));
         println!("nothing left: a file of {} bytes, of which {} are used", file_len(&path), bytes_used(&db));
         // Most of them hold the page table, which has an entry for every number that ever was.
-    assert!(bytes_used(&db) < 128 << 10);
+        assert!(bytes_used(&db) < 128 << 10);
     }
 }
 

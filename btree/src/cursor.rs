@@ -232,7 +232,7 @@ impl Cursor {
             let Some((next, beyond)) = front.path.neighbour(pages, true)? else {
                 break;
             };
-            next.prefetch_entries(0);
+            next.prefetch_entries(0, AHEAD);
             check_step(&leaf, &next, &next)?;
             leaf = next;
             front.leaf = leaf.page;
@@ -254,7 +254,7 @@ impl Cursor {
                 let leaf = back.path.descend_from(pages, self.root, Way::to_end(borrow(&self.end)))?;
                 back.leaf = leaf.page;
                 back.high = leaf.end_of(&self.end)?;
-                leaf.prefetch_entries(back.high.saturating_sub(AHEAD));
+                leaf.prefetch_entries(back.high.saturating_sub(AHEAD), AHEAD);
                 self.enter_back(&leaf)?;
                 leaf
             }
@@ -269,7 +269,7 @@ impl Cursor {
             let Some((next, beyond)) = back.path.neighbour(pages, false)? else {
                 break;
             };
-            next.prefetch_entries(next.count().saturating_sub(AHEAD));
+            next.prefetch_entries(next.count().saturating_sub(AHEAD), AHEAD);
             check_step(&next, &leaf, &next)?;
             leaf = next;
             back.leaf = leaf.page;

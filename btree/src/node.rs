@@ -35,6 +35,8 @@ const ENTRY_LINES: usize = 4;
 
 /// How many entries ahead of the one that is handed out memory is asked for.
 pub(crate) const AHEAD: usize = 8;
+/// How many entries are asked for when a walk begins.
+pub(crate) const AT_FIRST: usize = 10;
 
 /// A node whose header has been checked.
 #[derive(Debug, Clone, Copy)]
@@ -326,10 +328,10 @@ impl<'p> Node<'p> {
         }
     }
 
-    /// Asks for the first entries of a walk that begins at `first`.
+    /// Asks for some entries of a leaf.
     #[inline]
-    pub fn prefetch_entries(&self, first: usize) {
-        (first..first + AHEAD).for_each(|index| self.prefetch_entry(index));
+    pub fn prefetch_entries(&self, first: usize, count: usize) {
+        (first..first + count).for_each(|index| self.prefetch_entry(index));
     }
 
     /// The suffix and the value of entry `index` of a leaf.

@@ -11,7 +11,7 @@ use pentimento_storage::{CACHE_LINE, Hint, PageId};
 use crate::bounds::KeyBounds;
 use crate::cursor::Cursor;
 use crate::key::Key;
-use crate::node::{AHEAD, Node};
+use crate::node::{AHEAD, AT_FIRST, Node};
 use crate::pages::ReadPages;
 use crate::parts::Parts;
 
@@ -29,13 +29,16 @@ struct Window<'p> {
     leaf: Node<'p>,
     low: usize,
     high: usize,
+    /// From here on the memory of entries is asked for ahead of their turn; those before were asked for when the walk began, and few walks go on.
+    steady: usize,
     /// The leaf after it, whose memory is asked for while this one is handed out, and how much of it has been.
     beyond: Hint,
     asked: usize,
 }
 
 impl<'p> Window<'p> {
-    const EMPTY: Window<'static> = Window { leaf: Node::EMPTY, low: 0, high: 0, beyond: Hint::NONE, asked: ASKED_MAX };
+    const EMPTY: Window<'static> =
+        Window { leaf: Node::EMPTY, low: 0, high: 0, steady: 0, beyond: Hint::NONE, asked: ASKED_MAX };
 
     /// The index of the entry at one end, taken away; `None` if none is left.
     #[inline(always)]
@@ -50,9 +53,15 @@ impl<'p> Window<'p> {
             self.asked += ASKED_LINES * CACHE_LINE;
         }
         if from_front {
+            let index = self.low;
             self.low += 1;
-            self.leaf.prefetch_entry(self.low - 1 + AHEAD);
-            Some(self.low - 1)
+            if index >= self.steady {
+                if index == self.steady {
+                    self.leaf.prefetch_entries(index, AHEAD);
+                }
+                self.leaf.prefetch_entry(index + AHEAD);
+            }
+            Some(index)
         } else {
             self.high -= 1;
             self.leaf.prefetch_entry(self.high.wrapping_sub(AHEAD));
@@ -84,7 +93,8 @@ impl<'p, P: ReadPages> Range<'p, P> {
     fn begin(&mut self) -> Result<(), P::Error> {
         match self.cursor.begin(self.pages)? {
             Some((leaf, Span { start: low, end: high })) => {
-                self.front = Window { leaf, low, high, beyond: Hint::NONE, asked: ASKED_MAX };
+                let steady = low + AT_FIRST;
+                self.front = Window { leaf, low, high, steady, beyond: Hint::NONE, asked: ASKED_MAX };
                 Ok(())
             }
             None => self.enter(true),
@@ -120,6 +130,7 @@ impl<'p, P: ReadPages> Range<'p, P> {
                 leaf,
                 low: left.start,
                 high: left.end,
+                steady: 0,
                 beyond: beyond.map_or(Hint::NONE, |page| self.pages.hint(page)),
                 asked: if beyond.is_some() { 0 } else { ASKED_MAX },
             };

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::ops::Bound;
 
 use crate::layout::head_of;
-use crate::node::Node;
+use crate::node::{AT_FIRST, Node};
 use crate::pages::Fault;
 
 /// Longer keys are compared by a call.
@@ -107,7 +107,7 @@ impl Node<'_> {
     pub fn start_of<K: AsRef<[u8]>>(&self, start: &Bound<K>) -> Result<usize, Fault> {
         match start {
             Bound::Unbounded => Ok(0),
-            Bound::Included(key) => Ok(self.find_and(key.as_ref(), |first| self.prefetch_entries(first))?.0),
+            Bound::Included(key) => Ok(self.find_and(key.as_ref(), |first| self.prefetch_entries(first, AT_FIRST))?.0),
             Bound::Excluded(key) => self.route(key.as_ref()),
         }
     }
