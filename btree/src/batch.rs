@@ -223,9 +223,13 @@ impl<P: WritePages> TreeMut<'_, P> {
         end: usize,
     ) -> Result<Drafted<u64>, P::Error> {
         let inline_max = inline_max(self.capacity());
-        let weight: usize = (from..end).map(|index| weight_of(entries.entry(index))).sum();
-        // What cannot fit is not tried.
-        let is_hopeless = weight > delta::limit(self.capacity());
+        // What cannot fit is not tried, nor looked at to its end.
+        let mut left = delta::limit(self.capacity());
+        let is_hopeless = !(from..end).all(|index| {
+            let weight = weight_of(entries.entry(index));
+            left = left.saturating_sub(weight);
+            left > 0
+        });
         let (mut new, mut orphans) = (0, Vec::new());
         let drafted = self.draft(page, |draft| {
             for index in from..end {
