@@ -43,13 +43,22 @@ struct Stand {
     high: usize,
     /// The leaf that comes after this one, if that is known, to ask for its memory early.
     beyond: PageId,
+    /// Whether it has left its first leaf: then it will most likely leave others.
+    has_stepped: bool,
     /// Whether this end may not leave the leaf, because the range's other bound lies in it.
     edge: bool,
 }
 
 impl Stand {
-    const NOWHERE: Stand =
-        Stand { path: Path::new(), leaf: PageId::NONE, low: 0, high: 0, beyond: PageId::NONE, edge: false };
+    const NOWHERE: Stand = Stand {
+        path: Path::new(),
+        leaf: PageId::NONE,
+        low: 0,
+        high: 0,
+        beyond: PageId::NONE,
+        has_stepped: false,
+        edge: false,
+    };
 }
 
 pub(crate) fn own(bound: Bound<&[u8]>) -> Bound<Key<'static>> {
@@ -229,13 +238,14 @@ impl Cursor {
             if front.edge || self.back.as_ref().is_some_and(|back| back.leaf == front.leaf) {
                 break;
             }
-            let Some((next, beyond)) = front.path.neighbour(pages, true)? else {
+            let Some((next, beyond)) = front.path.neighbour(pages, true, front.has_stepped)? else {
                 break;
             };
             next.prefetch_entries(0, AHEAD);
             check_step(&leaf, &next, &next)?;
             leaf = next;
             front.leaf = leaf.page;
+            front.has_stepped = true;
             front.beyond = beyond.unwrap_or(PageId::NONE);
             front.low = 0;
             self.enter_front(&leaf)?;
@@ -266,7 +276,7 @@ impl Cursor {
             if back.edge || self.front.as_ref().is_some_and(|front| front.leaf == back.leaf) {
                 break;
             }
-            let Some((next, beyond)) = back.path.neighbour(pages, false)? else {
+            let Some((next, beyond)) = back.path.neighbour(pages, false, true)? else {
                 break;
             };
             next.prefetch_entries(next.count().saturating_sub(AHEAD), AHEAD);

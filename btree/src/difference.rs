@@ -124,7 +124,7 @@ impl Side {
             }
             Source::Walk(path) => {
                 let before = path.clone();
-                let Some((leaf, _)) = path.neighbour(pages, true)? else { return Ok(None) };
+                let Some((leaf, _)) = path.neighbour(pages, true, true)? else { return Ok(None) };
                 let is_new = |depth: &usize| *depth >= before.len() || path.step(*depth).0 != before.step(*depth).0;
                 self.pages += (0..path.len()).filter(is_new).count() as u64 + 1;
                 Ok(Some(leaf))

@@ -171,11 +171,12 @@ impl Path {
         Ok(())
     }
 
-    /// Steps to the next leaf, or to the previous one; `None` when there is none. Tells the leaf beyond it, too, if it has the same parent.
+    /// Steps to the next leaf, or to the previous one; `None` when there is none. Tells the leaf beyond it, too, if it has the same parent and `looks_beyond`, and asks for it.
     pub fn neighbour<'p, P: ReadPages>(
         &mut self,
         pages: &'p P,
         forward: bool,
+        looks_beyond: bool,
     ) -> Result<Option<(Node<'p>, Option<PageId>)>, P::Error> {
         while let Some(top) = self.len().checked_sub(1) {
             let (page, number) = self.step(top);
@@ -189,8 +190,8 @@ impl Path {
             let child = Node::read_below(pages, node.child(next)?, node.header.level)?;
             self.set_child(top, next);
             let beyond = if forward { Some(next + 1) } else { next.checked_sub(1) };
-            let beyond =
-                beyond.filter(|beyond| *beyond <= node.count()).map(|beyond| node.child(beyond)).transpose()?;
+            let beyond = beyond.filter(|beyond| looks_beyond && *beyond <= node.count());
+            let beyond = beyond.map(|beyond| node.child(beyond)).transpose()?;
             if let Some(beyond) = beyond {
                 pages.prefetch(beyond);
             }
