@@ -111,7 +111,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// The entries whose keys lie within `bounds`; none if it begins beyond its end.
     ///
     /// # Errors
-    /// When a page cannot be read or is damaged.
+    /// When a page cannot be read or is damaged; this may be told by the first entry.
     #[inline]
     pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'p, P>, P::Error> {
         Ok(Range::new(self.pages, self.root, bounds))
@@ -120,7 +120,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// The entries whose keys begin with `prefix`.
     ///
     /// # Errors
-    /// When a page cannot be read or is damaged.
+    /// When a page cannot be read or is damaged; this may be told by the first entry.
     pub fn prefix(&self, prefix: &[u8]) -> Result<Range<'p, P>, P::Error> {
         self.range((Bound::Included(prefix), end_of_prefix(prefix).as_ref().map(Vec::as_slice)))
     }
@@ -128,7 +128,7 @@ impl<'p, P: ReadPages> Tree<'p, P> {
     /// All entries.
     ///
     /// # Errors
-    /// When a page cannot be read or is damaged.
+    /// When a page cannot be read or is damaged; this may be told by the first entry.
     pub fn iter(&self) -> Result<Range<'p, P>, P::Error> {
         self.range(..)
     }

@@ -16,8 +16,8 @@
 //! 3. Since writing is atomic, a meta that does not check out is *damage*. The other one is then believed only if it is known to be
 //!    the newest: a clean close writes both with the `twin` flag set. Else opening fails: what the older checkpoint
 //!    refers to may have been reused since, under perfect checksums.
-//! 4. A store without named snapshots has format version 1, which programs of before know; with some it has version 2, so that none of those takes what
-//!    only a named snapshot needs for free.
+//! 4. What is written has format version 3, since pages may be beside others; version 2 had named snapshots, version 1 knew of neither. So no program of before takes
+//!    for whole, or for free, what it does not know. All three are read.
 
 use crate::layout::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES, get_u32, get_u64};
 use crate::named::ListRef;
@@ -27,9 +27,10 @@ use std::path::Path;
 /// The first bytes of a store.
 pub const MAGIC: &[u8; 8] = b"PENTIMNT";
 /// The newest version of the format that this program writes and reads. It reads all before it, too.
-pub const FORMAT_VERSION: u32 = 2;
-/// The version of a store that has no named snapshots.
-const FORMAT_WITHOUT_NAMES: u32 = 1;
+pub const FORMAT_VERSION: u32 = 3;
+/// The version of a store that always has a list of named snapshots, and of one that has none.
+const FORMAT_WITH_NAMES: u32 = 2;
+const FIRST_FORMAT: u32 = 1;
 
 /// The size of a meta, one sector.
 pub(crate) const META_BYTES: usize = 512;
@@ -72,8 +73,7 @@ impl Meta {
         let mut bytes = [0; META_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         put(0, MAGIC);
-        let version = if self.list.is_some() { FORMAT_VERSION } else { FORMAT_WITHOUT_NAMES };
-        put(8, &version.to_le_bytes());
+        put(8, &FORMAT_VERSION.to_le_bytes());
         put(12, &self.page_size.to_le_bytes());
         put(16, &(SLOT_BYTES as u32).to_le_bytes());
         put(20, &(if self.twin { FLAG_TWIN } else { 0 }).to_le_bytes());
@@ -107,7 +107,7 @@ impl Meta {
         };
         let checked = get_u32(bytes, CRC_AT) == crc32fast::hash(&bytes[..CRC_AT]);
         let version = get_u32(bytes, 8);
-        if !(FORMAT_WITHOUT_NAMES..=FORMAT_VERSION).contains(&version) {
+        if !(FIRST_FORMAT..=FORMAT_VERSION).contains(&version) {
             // A version that is only a flipped bit must not be taken for a newer format.
             return Err(if checked {
                 Error::UnsupportedVersion { path: path.to_owned(), found: version, supported: FORMAT_VERSION }
@@ -118,6 +118,11 @@ impl Meta {
         if !checked {
             return Err(damaged("its checksum does not match"));
         }
+        let has_list = match version {
+            FIRST_FORMAT => false,
+            FORMAT_WITH_NAMES => true,
+            _ => bytes[80..96] != [0; 16],
+        };
         let meta = Meta {
             page_size: get_u32(bytes, 12),
             twin: get_u32(bytes, 20) & FLAG_TWIN != 0,
@@ -128,7 +133,7 @@ impl Meta {
             levels: get_u32(bytes, 60),
             root: Run::decode(get_u64(bytes, 64)),
             root_crc: get_u32(bytes, 72),
-            list: (version > FORMAT_WITHOUT_NAMES).then(|| ListRef {
+            list: has_list.then(|| ListRef {
                 run: Run::decode(get_u64(bytes, 80)),
                 crc: get_u32(bytes, 88),
                 len: get_u32(bytes, 92),
@@ -261,14 +266,20 @@ mod tests {
     #[test]
     fn a_meta_survives_its_encoding() {
         let list = ListRef { run: Run { start: 70, slots: 2 }, crc: 1234, len: 3000 };
-        for (list, version) in [(None, 1), (Some(list), 2)] {
+        for (list, of_before) in [(None, 1), (Some(list), 2)] {
             let meta = Meta { list, ..meta(7, true) };
-            assert_eq!(Meta::decode(&meta.encode(), 1, Path::new("")).unwrap(), meta);
+            let mut bytes = meta.encode();
+            assert_eq!(Meta::decode(&bytes, 1, Path::new("")).unwrap(), meta);
             assert_eq!(
-                get_u32(&meta.encode(), 8),
-                version,
-                "what knows no named snapshots must not open a store that has some"
+                get_u32(&bytes, 8),
+                3,
+                "what knows no pages beside others must not open a store that may have some"
             );
+            // As programs of before wrote it.
+            bytes[8] = of_before;
+            let crc = crc32fast::hash(&bytes[..CRC_AT]);
+            bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+            assert_eq!(Meta::decode(&bytes, 1, Path::new("")).unwrap(), meta);
         }
     }
 }

@@ -205,7 +205,7 @@ impl<'s> Tree<'s> {
     /// [`Bound`](std::ops::Bound)s; one that begins beyond its end is empty.
     ///
     /// # Errors
-    /// When a page on the way is damaged.
+    /// When a page on the way is damaged; this may be told by the first entry.
     #[inline]
     pub fn range(&self, bounds: impl KeyBounds) -> Result<Range<'s>> {
         self.map().range(bounds)
@@ -214,7 +214,7 @@ impl<'s> Tree<'s> {
     /// The entries whose keys begin with `prefix`, in order.
     ///
     /// # Errors
-    /// When a page on the way is damaged.
+    /// When a page on the way is damaged; this may be told by the first entry.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Range<'s>> {
         self.map().prefix(prefix.as_ref())
     }
@@ -222,7 +222,7 @@ impl<'s> Tree<'s> {
     /// All entries, in order.
     ///
     /// # Errors
-    /// When a page on the way is damaged.
+    /// When a page on the way is damaged; this may be told by the first entry.
     pub fn iter(&self) -> Result<Range<'s>> {
         self.map().iter()
     }
