@@ -52,9 +52,9 @@ pub struct Stats {
     pub slots_named: u64,
     /// Named snapshots.
     pub named_snapshots: u64,
-    /// Page numbers in use or free again: one more than the greatest.
+    /// Page numbers in use or free again, those beside others apart.
     pub pages: u64,
-    /// Page numbers that are free.
+    /// Page numbers that are free, likewise.
     pub pages_free: u64,
     /// Memory in frames, in bytes.
     pub frame_bytes: u64,
