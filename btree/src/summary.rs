@@ -4,7 +4,8 @@
 
 use pentimento_storage::PageId;
 
-use crate::layout::{KIND_LARGE, LARGE_HEADER};
+use crate::inspect::{CellPlace, DeltaView, reason};
+use crate::layout::{KIND_DELTA, KIND_LARGE, LARGE_HEADER};
 use crate::node::{Node, Stored};
 use crate::pages::Fault;
 
@@ -34,9 +35,24 @@ pub enum PageSummary<'p> {
         /// The value.
         value: &'p [u8],
     },
+    /// The delta of a leaf.
+    Delta {
+        /// How many entries the arrays have room for.
+        room: usize,
+        /// The bytes that all keys begin with.
+        prefix: &'p [u8],
+        /// The bytes before the cells.
+        overhead_bytes: usize,
+        /// The bytes of the leaf's cells and of the delta's that no entry uses, as the header says.
+        garbage_bytes: usize,
+        /// How long the cells of the leaf are, as the delta notes it.
+        leaf_cells_bytes: usize,
+        /// All entries of the leaf.
+        entries: Vec<SummaryEntry<'p>>,
+    },
     /// Something else.
     Unknown {
-        /// Why it is neither.
+        /// Why it is none of them.
         what: &'static str,
     },
 }
@@ -61,6 +77,11 @@ pub enum SummaryEntry<'p> {
         /// The length of the value, in bytes.
         len: usize,
     },
+    /// An entry of a delta whose cell lies in the leaf.
+    InLeaf {
+        /// Where the cell begins in the body of the leaf.
+        at: usize,
+    },
     /// A separator with the child to its right.
     Separator {
         /// The separator after the prefix.
@@ -84,6 +105,12 @@ pub fn summarize_page(body: &[u8]) -> PageSummary<'_> {
             None => PageSummary::Unknown { what: "the large value is shorter than its header" },
         };
     }
+    if body.first() == Some(&KIND_DELTA) {
+        return match DeltaView::parse(body) {
+            Ok(delta) => summarize_delta(&delta),
+            Err(what) => PageSummary::Unknown { what },
+        };
+    }
     let node = match Node::parse(PageId::NONE, body) {
         Ok(node) => node,
         Err(fault) => {
@@ -103,10 +130,20 @@ pub fn summarize_page(body: &[u8]) -> PageSummary<'_> {
     }
 }
 
-fn reason(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Damaged { what, .. } => what,
-        _ => "it cannot be decoded",
+fn summarize_delta<'p>(delta: &DeltaView<'p>) -> PageSummary<'p> {
+    let node = &delta.node;
+    PageSummary::Delta {
+        room: usize::from(node.header.cap),
+        prefix: node.prefix,
+        overhead_bytes: node.more_at,
+        garbage_bytes: usize::from(node.header.garbage),
+        leaf_cells_bytes: node.cells.len(),
+        entries: (0..node.count())
+            .map(|index| match delta.place(index) {
+                Some(CellPlace::Leaf(at)) => SummaryEntry::InLeaf { at },
+                _ => entry(node, index).unwrap_or_else(|fault| SummaryEntry::Damaged { what: reason(&fault) }),
+            })
+            .collect(),
     }
 }
 
