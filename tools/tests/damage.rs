@@ -93,9 +93,9 @@ fn a_table_page() {
 fn a_leaf() {
     let stores = Stores::new();
     let store = stores.closed("app.pent");
-    flip(&store, slot_of(&store, 7) * SLOT + 1500);
+    flip(&store, slot_of(&store, 12) * SLOT + 1500);
     assert_snapshot!("leaf_pages", shown(&store, &["pages", "app.pent", "--kind", "damaged"]));
-    assert_snapshot!("leaf_page", shown(&store, &["page", "app.pent", "7"]));
+    assert_snapshot!("leaf_page", shown(&store, &["page", "app.pent", "12"]));
     assert_snapshot!("leaf_path", shown(&store, &["path", "app.pent", "orders", "order-00500"]));
     assert_snapshot!("leaf_tree", shown(&store, &["tree", "app.pent", "orders"]));
     judge(&store, "leaf");
@@ -113,7 +113,7 @@ fn a_branch() {
 fn a_large_value() {
     let stores = Stores::new();
     let store = stores.closed("app.pent");
-    flip(&store, slot_of(&store, 22) * SLOT + 3000);
+    flip(&store, slot_of(&store, 42) * SLOT + 3000);
     assert_snapshot!("large_get", shown(&store, &["get", "app.pent", "notes", "hex:0002ff"]));
     judge(&store, "large");
 }
@@ -131,7 +131,7 @@ fn the_end_of_the_file() {
     let stores = Stores::new();
     let store = stores.crashed("app.pent");
     let file = fs::File::options().write(true).open(&store).unwrap();
-    file.set_len(100 * SLOT + 1000).unwrap();
+    file.set_len(80 * SLOT + 1000).unwrap();
     judge(&store, "truncated");
 }
 

@@ -22,7 +22,8 @@ fn a_closed_store() {
     assert_snapshot!("page_hex", show(&["page", "app.pent", "0", "--hex"]));
     assert_snapshot!("page_redacted", show(&["page", "app.pent", "0", "--hex", "--redact"]));
     assert_snapshot!("page_meta", show(&["page", "app.pent", "slot:0"]));
-    assert_snapshot!("page_register", show(&["page", "app.pent", "3"]));
+    assert_snapshot!("page_register", show(&["page", "app.pent", "4"]));
+    assert_snapshot!("page_kept_number", show(&["page", "app.pent", "3"]));
     assert_snapshot!("tree_orders", show(&["tree", "app.pent", "orders"]));
     assert_snapshot!("tree_notes", show(&["tree", "app.pent", "notes"]));
     assert_snapshot!("path", show(&["path", "app.pent", "orders", "order-01234"]));
@@ -37,7 +38,7 @@ fn a_closed_store() {
     assert_snapshot!("dump", show(&["dump", "app.pent", "notes", "empty", "--format", "print"]).replace(r"\00", ""));
     assert_snapshot!(
         "page_at",
-        show(&["page", "app.pent", "5", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n")
+        show(&["page", "app.pent", "6", "--at", "2"]).lines().take(20).collect::<Vec<_>>().join("\n")
     );
     for by in ["use", "tree", "age", "fill"] {
         assert_snapshot!(format!("map_{by}"), show(&["map", "app.pent", "--by", by]));
@@ -49,6 +50,25 @@ fn a_closed_store() {
     assert_snapshot!("no_such_tree", show(&["count", "app.pent", "customers"]));
     assert_snapshot!("no_such_page", show(&["page", "app.pent", "4000000"]));
     assert_eq!(std::fs::read(&store).unwrap(), before, "looking changes nothing");
+}
+
+#[test]
+fn a_store_with_deltas() {
+    let stores = Stores::new();
+    let store = stores.with_deltas("app.pent");
+    let show = |args: &[&str]| shown(&store, args);
+    assert_snapshot!("deltas_info", show(&["info", "app.pent"]));
+    assert_snapshot!("deltas_tree", show(&["tree", "app.pent", "orders"]));
+    assert_snapshot!("deltas_path", show(&["path", "app.pent", "orders", &common::key(420)]));
+    assert_snapshot!("deltas_pages", show(&["pages", "app.pent", "--kind", "delta"]));
+    let path = common::json(&store, &["path", "app.pent", "orders", &common::key(420), "--json"]);
+    let leaf = path["steps"].as_array().unwrap().last().unwrap().clone();
+    let first_lines = |page: &serde_json::Value| {
+        let said = show(&["page", "app.pent", &page.to_string(), "--hex"]);
+        said.lines().take(32).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!("deltas_page_of_leaf", first_lines(&leaf["page"]));
+    assert_snapshot!("deltas_page_of_delta", first_lines(&leaf["delta"]));
 }
 
 #[test]
@@ -109,7 +129,7 @@ fn a_store_with_a_journal() {
     );
     // Not of a closed store: closing may give what is free back to the file system.
     assert_snapshot!("history", show(&["history", "app.pent"]));
-    assert_snapshot!("history_of_page", show(&["history", "app.pent", "5"]));
+    assert_snapshot!("history_of_page", show(&["history", "app.pent", "30"]));
     assert_snapshot!("crashed_check", show(&["check", "app.pent"]));
     assert_snapshot!("crashed_scan", show(&["scan", "app.pent", "orders", "--from", "order-001", "--limit", "3"]));
     assert_snapshot!("crashed_count", show(&["count", "app.pent", "orders"]));

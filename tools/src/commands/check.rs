@@ -105,7 +105,7 @@ pub fn run(file: &StoreFile, context: &Context) -> Result<Report> {
     let slots = SlotMap::of(&survey.checkpoint);
     let named = &survey.checkpoint.named;
     let mut problems = problems(&survey, &forest);
-    problems.extend(named.check(file, &context.interrupt)?);
+    problems.extend(named.check(&survey.checkpoint, file, &context.interrupt)?);
     problems.extend(slots.problems.iter().chain(&journal.problems).cloned());
     Ok(Report {
         store: file.name().to_owned(),

@@ -126,10 +126,14 @@ pub struct PagesReport {
     pub branches: u64,
     /// Large values.
     pub large_values: u64,
+    /// Deltas of leaves.
+    pub deltas: u64,
     /// Registers, which have no bytes of their own.
     pub registers: u64,
     /// Numbers that are free.
     pub free_numbers: u64,
+    /// Odd numbers that no page has: they are kept for deltas.
+    pub kept_numbers: u64,
     /// Pages that cannot be read, or are nothing that the format knows.
     pub damaged: u64,
 }
@@ -158,7 +162,7 @@ pub struct TreeLine {
     pub entries: u64,
     /// Levels.
     pub depth: usize,
-    /// Pages, large values included.
+    /// Pages, large values and deltas included.
     pub pages: u64,
     /// Used bytes of its pages.
     pub used_bytes: u64,
@@ -264,10 +268,12 @@ fn pages_report(survey: &Survey) -> PagesReport {
     for (id, entry) in survey.checkpoint.entries.iter().enumerate() {
         *match (entry, survey.page(PageId(id as u32)).map(|facts| facts.kind)) {
             (Some(Entry::Register { .. }), _) => &mut report.registers,
+            (Some(Entry::Dead { .. } | Entry::NeverUsed), _) if id % 2 == 1 => &mut report.kept_numbers,
             (Some(Entry::Dead { .. } | Entry::NeverUsed), _) => &mut report.free_numbers,
             (_, Some(Kind::Leaf)) => &mut report.leaves,
             (_, Some(Kind::Branch)) => &mut report.branches,
             (_, Some(Kind::Large)) => &mut report.large_values,
+            (_, Some(Kind::Delta)) => &mut report.deltas,
             _ => &mut report.damaged,
         } += 1;
     }
@@ -364,8 +370,10 @@ fn text(report: &Report, look: Look) -> String {
     kinds.row("leaves", count(pages.leaves), "");
     kinds.row("branches", count(pages.branches), "");
     kinds.row("large values", count(pages.large_values), "");
+    kinds.row("deltas", count(pages.deltas), "of leaves that have changed since they were written");
     kinds.row("registers", count(pages.registers), "");
     kinds.row("free numbers", count(pages.free_numbers), "");
+    kinds.row("kept numbers", count(pages.kept_numbers), "for deltas: the odd ones that no page has");
     if pages.damaged > 0 {
         kinds.row("damaged", count(pages.damaged), "");
     }

@@ -79,6 +79,8 @@ enum KindArg {
     Branch,
     /// Large values
     Large,
+    /// What has become of leaves since they were written
+    Delta,
     /// Numbers that stand in the page table
     Register,
     /// Pages that cannot be read, or are nothing that the format knows
@@ -91,6 +93,7 @@ impl KindArg {
             KindArg::Leaf => kind == Kind::Leaf,
             KindArg::Branch => kind == Kind::Branch,
             KindArg::Large => kind == Kind::Large,
+            KindArg::Delta => kind == Kind::Delta,
             KindArg::Register => kind == Kind::Register,
             KindArg::Damaged => matches!(kind, Kind::Damaged | Kind::Unknown),
         }
@@ -163,11 +166,11 @@ pub struct PageLine {
     pub fill: f64,
     /// 0 for a leaf, else one more than the level of the children.
     pub level: Option<u8>,
-    /// Entries, or separators; the number itself for a register.
+    /// Entries, or separators; of a delta those whose cells it has, for its leaf counts all; the number itself for a register.
     pub entries: u64,
     /// The tree.
     pub tree: Option<String>,
-    /// The node that refers to it.
+    /// The node that refers to it, or the leaf whose delta it is.
     pub parent: Option<u32>,
 }
 

@@ -7,8 +7,8 @@ use crate::{Context, Error, Result};
 use comfy_table::Cell;
 use pentimento_btree::ReadPages;
 use pentimento_btree::inspect::{NodeView, Value};
+use pentimento_storage::HEADER_BYTES;
 use pentimento_storage::inspect::Entry;
-use pentimento_storage::{HEADER_BYTES, PageId};
 use pentimento_txn::inspect::{CATALOG, DOOMED};
 use serde::Serialize;
 
@@ -69,6 +69,9 @@ pub struct Step {
     pub birth: u64,
     /// Its used bytes.
     pub bytes: u64,
+    /// The page of its delta, if it is a leaf that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<u32>,
     /// Entries, or separators.
     pub entries: usize,
     /// The child that was chosen, from 0; in the leaf, the entry, or where it would be.
@@ -117,9 +120,8 @@ fn walk(view: &View<'_>, tree: &str, key: &[u8], context: &Context) -> Result<Re
         Report { checkpoint, tree: tree.to_owned(), key: context.show(key), steps: Vec::new(), value: None };
     let (mut page, mut below) = (root, None);
     loop {
-        let body = view.page(page)?;
         let damaged = |what: &'static str| ViewError::from(pentimento_btree::Fault::Damaged { page, what });
-        let node = NodeView::parse(page, body).map_err(damaged)?;
+        let node = NodeView::read(view, page)?;
         if below.is_some_and(|level: u8| node.level() + 1 != level) {
             return Err(damaged("the node's level does not follow from its parent's"));
         }
@@ -139,7 +141,8 @@ fn walk(view: &View<'_>, tree: &str, key: &[u8], context: &Context) -> Result<Re
             slot: run.start,
             slots: run.slots,
             birth: birth.0,
-            bytes: (body.len() + HEADER_BYTES) as u64,
+            bytes: (view.page(page)?.len() + HEADER_BYTES) as u64,
+            delta: page.beside().filter(|_| node.has_delta()).map(|delta| delta.0),
             entries: node.count(),
             chosen: if is_leaf && is_there { low - 1 } else { low },
             left: shown(low.checked_sub(1)),
@@ -199,7 +202,10 @@ fn text(report: &Report, look: Look) -> String {
     for step in &report.steps {
         let key = |key: &Option<Blob>| key.as_ref().map_or_else(|| "-".to_owned(), |key| format!("{key:.30}"));
         table.add_row(vec![
-            Cell::new(PageId(step.page)),
+            Cell::new(match step.delta {
+                Some(delta) => format!("{} and {delta}", step.page),
+                None => step.page.to_string(),
+            }),
             look.figure(step.level.to_string(), Mood::Plain),
             look.figure(format!("{}+{}", step.slot, step.slots), Mood::Plain),
             look.figure(step.birth.to_string(), Mood::Plain),

@@ -4,20 +4,22 @@
 //! that no checksum was left to prove it; what was lost is told, and from where.
 //!
 //! Pages are found in three ways, each where the one before it fails: from the roots; by the owner that each page's header names, when a branch above it is
-//! damaged; and by the headers in the file, when the page table has no entry for them.
+//! damaged; and by the headers in the file, when the page table has no entry for them. Of a leaf whose delta cannot be used its own entries are saved, as
+//! they were before the last changes; of a delta whose leaf cannot be read those that it has itself.
 
 use super::copy::refuse_existing;
 use super::{problem_lines, problems, verdict};
 use crate::format::count;
 use crate::inspect::{
-    Blob, Forest, Journal, Kind, Overlay, PageFacts, Problem, Remain, Role, SlotMap, StoreFile, Survey,
+    Blob, DeltaState, Forest, Journal, Kind, Overlay, PageFacts, Problem, Remain, Role, SlotMap, StoreFile, Survey,
+    leaf_of,
 };
 use crate::output::{Look, Mood};
 use crate::{Context, Result};
 use comfy_table::Cell;
 use pentimento::{Database, Durability};
-use pentimento_btree::inspect::{NodeView, Value, large_value_of};
-use pentimento_storage::inspect::Entry;
+use pentimento_btree::inspect::{DeltaView, NodeView, Value, large_value_of};
+use pentimento_storage::inspect::{Entry, version_header};
 use pentimento_storage::{HEADER_BYTES, PageId, Run, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -159,7 +161,9 @@ impl Salvage<'_> {
                 let show = |key: &Option<Box<[u8]>>| key.as_ref().map(|key| self.context.show(key));
                 let page = PageId(lost.page);
                 let slot = self.survey.checkpoint.job(page).map(|job| job.run.start);
-                let what = if self.orphans.contains_key(&page) {
+                let what = if lost.is_delta {
+                    stale(page)
+                } else if self.orphans.contains_key(&page) {
                     "its table entry is lost, but a version of it was found".to_owned()
                 } else {
                     "a page that cannot be read".to_owned()
@@ -175,7 +179,7 @@ impl Salvage<'_> {
         let owners = self
             .survey
             .pages()
-            .filter(|(_, facts)| facts.kind == Kind::Leaf)
+            .filter(|(_, facts)| matches!(facts.kind, Kind::Leaf | Kind::Delta))
             .map(|(id, facts)| root_of(id, facts.owner));
         let from_orphans = self.orphans.values().map(|remain| root_of(remain.page, remain.owner));
         for root in owners.chain(from_orphans) {
@@ -190,7 +194,7 @@ impl Salvage<'_> {
         }
         let mut done = Vec::new();
         for (mut saved, root) in all {
-            let entries = self.entries_of(root, &mut saved)?;
+            let entries = self.entries_of(root, forest, &mut saved)?;
             saved.saved = entries.len() as u64;
             done.push((saved, entries));
         }
@@ -221,27 +225,56 @@ impl Salvage<'_> {
     }
 
     /// Every entry of every readable leaf of a tree.
-    fn entries_of(&mut self, root: PageId, saved: &mut SavedTree) -> Result<SavedEntries> {
+    fn entries_of(&mut self, root: PageId, forest: &Forest, saved: &mut SavedTree) -> Result<SavedEntries> {
         let mut entries = SavedEntries::new();
+        self.proved = true;
         for (page, facts) in self.survey.pages() {
-            if facts.kind != Kind::Leaf || root_of(page, facts.owner) != root {
+            if root_of(page, facts.owner) != root {
                 continue;
             }
             self.context.interrupt.check()?;
-            let Some(bytes) = self.read_proved(facts) else { continue };
-            self.proved = true;
-            self.take_leaf(page, &bytes, &mut entries, saved);
+            match facts.kind {
+                Kind::Leaf => {
+                    let Some(bytes) = self.read_proved(facts) else { continue };
+                    let delta = self.proved_delta(page, facts);
+                    let is_told = self.take_leaf(page, &bytes, delta.as_deref(), &mut entries, saved);
+                    // What is wrong with leaves that a tree reaches is in its losses already.
+                    if let Some(delta) = page.beside().filter(|_| !is_told && forest.tree_index(page).is_none()) {
+                        let slot = self.survey.checkpoint.job(delta).map(|job| job.run.start);
+                        saved.losses.push(Loss { page: delta.0, slot, from: None, to: None, what: stale(delta) });
+                    }
+                }
+                Kind::Delta if leaf_of(page).is_some_and(|leaf| self.survey.page(leaf).is_none()) => {
+                    let Some(bytes) = self.read_proved(facts) else { continue };
+                    self.take_delta(&bytes, &mut entries, saved);
+                }
+                _ => {}
+            }
         }
         let orphans: Vec<Remain> =
             self.orphans.values().filter(|remain| root_of(remain.page, remain.owner) == root).copied().collect();
+        self.proved = false;
         for remain in orphans {
             let Some(bytes) = self.read_raw(remain.run, remain.length) else { continue };
-            self.proved = false;
             let before = entries.len();
-            self.take_leaf(remain.page, &bytes, &mut entries, saved);
+            let other = |page: Option<PageId>| page.and_then(|page| self.orphans.get(&page));
+            // A delta is younger than its leaf; an older one is of a leaf that was there before.
+            let delta = other(remain.page.beside()).filter(|delta| delta.birth >= remain.birth);
+            let delta = delta.and_then(|delta| self.read_raw(delta.run, delta.length));
+            self.take_leaf(remain.page, &bytes, delta.as_deref(), &mut entries, saved);
+            let leaf = leaf_of(remain.page);
+            if other(leaf).is_none() && leaf.is_some_and(|leaf| self.survey.page(leaf).is_none()) {
+                self.take_delta(&bytes, &mut entries, saved);
+            }
             saved.unproved += (entries.len() - before) as u64;
         }
         Ok(entries)
+    }
+
+    /// The delta of a leaf, if it has one that can be read.
+    fn proved_delta(&self, leaf: PageId, facts: &PageFacts) -> Option<Vec<u8>> {
+        let delta = leaf.beside().filter(|_| facts.delta() != DeltaState::None)?;
+        self.read_proved(self.survey.page(delta)?)
     }
 
     fn read_proved(&self, facts: &PageFacts) -> Option<Vec<u8>> {
@@ -258,45 +291,65 @@ impl Salvage<'_> {
         (read == bytes.len()).then_some(bytes)
     }
 
-    fn take_leaf(&self, page: PageId, bytes: &[u8], entries: &mut SavedEntries, saved: &mut SavedTree) {
-        let Some(Ok(leaf)) = bytes.get(HEADER_BYTES..).map(|body| NodeView::parse(page, body)) else { return };
-        if leaf.level() != 0 {
-            return;
-        }
+    /// Takes the entries of a leaf, as its delta tells them. `false` if there is a delta, or may be, that does not: then those that the leaf had before.
+    fn take_leaf(
+        &self,
+        page: PageId,
+        bytes: &[u8],
+        delta: Option<&[u8]>,
+        entries: &mut SavedEntries,
+        saved: &mut SavedTree,
+    ) -> bool {
+        let Some(body) = bytes.get(HEADER_BYTES..) else { return true };
+        let delta = delta.and_then(|bytes| bytes.get(HEADER_BYTES..));
+        let told = delta.and_then(|delta| NodeView::parse_with_delta(page, body, delta).ok());
+        let Some(leaf) = told.or_else(|| NodeView::parse(page, body).ok()).filter(|node| node.level() == 0) else {
+            return true;
+        };
         for index in 0..leaf.count() {
-            let (key, value) = match (leaf.key(index), leaf.value(index)) {
-                (Ok(key), Ok((_, value))) => (key.into_vec(), value),
-                (Err(what), _) | (_, Err(what)) => {
-                    saved.losses.push(Loss {
-                        page: page.0,
-                        slot: None,
-                        from: None,
-                        to: None,
-                        what: format!("entry {index}: {what}"),
-                    });
-                    continue;
-                }
-            };
-            let bytes = match value {
-                Value::Inline(bytes) => Some(bytes.to_vec()),
-                Value::Large { page, len } => self.large(page, len),
-            };
-            match (bytes, value) {
-                // From an older version of the page nothing is taken that a proved one has.
-                (Some(bytes), _) if self.proved => {
-                    entries.insert(key, bytes);
-                }
-                (Some(bytes), _) => {
-                    entries.entry(key).or_insert(bytes);
-                }
-                (None, Value::Large { page, len }) => {
-                    let slot = self.survey.checkpoint.job(page).map(|job| job.run.start);
-                    let from = Some(self.context.show(&key));
-                    let what = format!("the large value of {len} bytes of one key");
-                    saved.losses.push(Loss { page: page.0, slot, from, to: None, what });
-                }
-                (None, Value::Inline(_)) => {}
+            match (leaf.key(index), leaf.value(index)) {
+                (Ok(key), Ok((_, value))) => self.take_entry(key.into_vec(), value, entries, saved),
+                (Err(what), _) | (_, Err(what)) => saved.losses.push(lost_entry(page, index, what)),
             }
+        }
+        let may_have_delta = self.survey.page(page).is_some_and(|facts| facts.delta() != DeltaState::None)
+            || self.survey.checkpoint.is_beside_unknown(page);
+        leaf.has_delta() || !may_have_delta
+    }
+
+    /// Takes the entries that a delta has itself.
+    fn take_delta(&self, bytes: &[u8], entries: &mut SavedEntries, saved: &mut SavedTree) {
+        let Some(Ok(delta)) = bytes.get(HEADER_BYTES..).map(DeltaView::parse) else { return };
+        let page = version_header(bytes).map_or(PageId::NONE, |header| header.page);
+        for index in 0..delta.count() {
+            match delta.own_entry(index) {
+                Ok(Some((key, value))) => self.take_entry(key.into_vec(), value, entries, saved),
+                Ok(None) => {}
+                Err(what) => saved.losses.push(lost_entry(page, index, what)),
+            }
+        }
+    }
+
+    fn take_entry(&self, key: Vec<u8>, value: Value<'_>, entries: &mut SavedEntries, saved: &mut SavedTree) {
+        let bytes = match value {
+            Value::Inline(bytes) => Some(bytes.to_vec()),
+            Value::Large { page, len } => self.large(page, len),
+        };
+        match (bytes, value) {
+            // From an older version of the page nothing is taken that a proved one has.
+            (Some(bytes), _) if self.proved => {
+                entries.insert(key, bytes);
+            }
+            (Some(bytes), _) => {
+                entries.entry(key).or_insert(bytes);
+            }
+            (None, Value::Large { page, len }) => {
+                let slot = self.survey.checkpoint.job(page).map(|job| job.run.start);
+                let from = Some(self.context.show(&key));
+                let what = format!("the large value of {len} bytes of one key");
+                saved.losses.push(Loss { page: page.0, slot, from, to: None, what });
+            }
+            (None, Value::Inline(_)) => {}
         }
     }
 
@@ -311,6 +364,16 @@ impl Salvage<'_> {
         };
         large_value_of(bytes.get(HEADER_BYTES..)?, len).ok().map(<[u8]>::to_vec)
     }
+}
+
+fn lost_entry(page: PageId, index: usize, what: &str) -> Loss {
+    Loss { page: page.0, slot: None, from: None, to: None, what: format!("entry {index}: {what}") }
+}
+
+/// What is lost with a delta.
+fn stale(delta: PageId) -> String {
+    let leaf = delta.0.saturating_sub(1);
+    format!("the delta of page {leaf}, which cannot be used: saved is what the leaf was before it changed last")
 }
 
 /// The root of a page's tree: roots may name no owner.

@@ -15,6 +15,8 @@ What it tells:
   fill           how many leaves use so much of the page size
   sizes          how long keys and values are, by powers of two
   large values   those that have pages of their own
+  deltas         leaves that have changed since they were written: what is new is
+                 on a small page beside each
   fragmentation  how often two leaves that are neighbours in the order of
                  keys do not follow each other in the file
 
@@ -74,6 +76,10 @@ pub struct TreeReport {
     pub large_values: u64,
     /// The used bytes of those.
     pub large_bytes: u64,
+    /// How many leaves have a delta.
+    pub deltas: u64,
+    /// The used bytes of the deltas.
+    pub delta_bytes: u64,
     /// Bytes in nodes that no entry uses.
     pub garbage_bytes: u64,
     /// Used bytes of all pages.
@@ -156,6 +162,8 @@ fn tree_report(tree: &TreeFacts, page_size: u32) -> TreeReport {
         value_sizes: classes(&tree.sizes.values),
         large_values: tree.large_values,
         large_bytes: tree.large_bytes,
+        deltas: tree.deltas,
+        delta_bytes: tree.delta_bytes,
         garbage_bytes: tree.garbage_bytes,
         used_bytes: tree.used_bytes(),
         slot_bytes: tree.slots * pentimento_storage::SLOT_BYTES as u64,
@@ -191,6 +199,7 @@ fn text(report: &Report, look: Look) -> String {
         facts.row("entries", count(tree.entries), &counted);
         facts.row("used", bytes(tree.used_bytes), &format!("in {} of slots", bytes(tree.slot_bytes)));
         facts.row("large values", count(tree.large_values), &bytes(tree.large_bytes));
+        facts.row("deltas", count(tree.deltas), &bytes(tree.delta_bytes));
         facts.row("garbage", bytes(tree.garbage_bytes), "in nodes, of entries that are gone");
         facts.row("fragmentation", format!("{:.1} %", tree.fragmentation * 100.0), "of neighbouring leaves lie apart");
         if tree.unreadable > 0 {

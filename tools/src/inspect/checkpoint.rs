@@ -9,11 +9,12 @@ use super::named::{self, Named, Places, Younger};
 use super::problem::{Problem, Structure};
 use super::scan::Job;
 use crate::{Error, Result};
+use pentimento_btree::inspect::delta_limit;
 use pentimento_storage::inspect::{
     Entry, META_SLOTS, Meta, TABLE_FANOUT, TablePage, TableRef, check_entry, table_level_sizes, table_page,
     table_page_timestamp,
 };
-use pentimento_storage::{PageId, Run, SLOT_BYTES, Timestamp};
+use pentimento_storage::{HEADER_BYTES, PageId, Run, SLOT_BYTES, Timestamp};
 
 /// How often reading begins again because a newer checkpoint came.
 const TRIES: u32 = 200;
@@ -135,6 +136,23 @@ impl Checkpoint {
             Entry::Version { run, birth, crc } => Some(Job { page, run, birth, crc }),
             _ => None,
         }
+    }
+
+    /// The version of what may be the delta of a page, should that be a leaf: of the page beside it, if it is no longer than a delta may be. (Where page
+    /// numbers were given out one by one that keeps neighbours from being read twice.)
+    pub(crate) fn delta_job(&self, page: PageId) -> Option<Job> {
+        self.job(page.beside()?).filter(|job| self.is_short_as_delta(job.run))
+    }
+
+    pub(crate) fn is_short_as_delta(&self, run: Run) -> bool {
+        let longest = HEADER_BYTES + delta_limit((self.page_size() as usize).saturating_sub(HEADER_BYTES));
+        run.slots <= longest.div_ceil(SLOT_BYTES) as u64
+    }
+
+    /// Whether the table cannot tell if a page has one beside it.
+    pub(crate) fn is_beside_unknown(&self, page: PageId) -> bool {
+        let beside = page.beside().and_then(|beside| self.entries.get(beside.0 as usize));
+        beside.is_some_and(Option::is_none)
     }
 
     /// All versions, in the order of their slots.

@@ -3,7 +3,9 @@
 //! Promises: bytes of any content give fields; what cannot be decoded is said so.
 
 use super::blob::{Blob, Privacy, hex};
-use pentimento_btree::inspect::{BodyKind, LARGE_VALUE_HEADER, NodeView, RegionKind, Value, body_kind, regions};
+use pentimento_btree::inspect::{
+    BodyKind, CellPlace, DeltaView, LARGE_VALUE_HEADER, NodeView, RegionKind, Value, body_kind, regions,
+};
 use pentimento_storage::inspect::{Meta, TABLE_FANOUT, version_header};
 use pentimento_storage::{HEADER_BYTES, PageId, Run};
 use serde::Serialize;
@@ -246,6 +248,7 @@ pub fn decode_version(bytes: &[u8], privacy: Privacy) -> Decoded {
             decoded.entries.push(EntryLine { index: 0, offset, key: None, value, page: None, note: None });
         }
         BodyKind::Leaf | BodyKind::Branch => decode_node(bytes, body, header.page, privacy, &mut decoded),
+        BodyKind::Delta => decode_delta(bytes, body, privacy, &mut decoded),
     }
     decoded
 }
@@ -289,15 +292,70 @@ fn decode_node(bytes: &[u8], body: &[u8], page: PageId, privacy: Privacy, decode
             line.page = node.children().get(index + 1).map(|child| child.0);
         } else {
             match node.value(index) {
-                Ok((_, Value::Inline(value))) => line.value = Some(privacy.show(value)),
-                Ok((_, Value::Large { page, len })) => {
-                    line.page = Some(page.0);
-                    line.note = Some(format!("large value of {len} bytes"));
-                }
+                Ok((_, value)) => show_value(&mut line, value, privacy),
                 Err(what) => line.note = Some(what.to_owned()),
             }
         }
         decoded.entries.push(line);
+    }
+}
+
+/// The delta of a leaf that is not at hand: the entries whose cells lie in the leaf are told by their places.
+fn decode_delta(bytes: &[u8], body: &[u8], privacy: Privacy, decoded: &mut Decoded) {
+    let layout = [
+        ("kind (254: delta)", 1, false),
+        ("flags", 1, false),
+        ("prefix length", 2, false),
+        ("count", 2, false),
+        ("room in the arrays", 2, false),
+        ("garbage, the leaf's included", 2, false),
+        ("spare", 2, false),
+        ("cells of the leaf begin at", 2, false),
+        ("cells of the leaf, bytes", 2, false),
+    ];
+    decoded.fields.extend(fields(bytes, HEADER_BYTES, &layout));
+    decoded.kind = "delta".to_owned();
+    let delta = match DeltaView::parse(body) {
+        Ok(delta) => delta,
+        Err(what) => {
+            decoded.faults.push(what.to_owned());
+            return;
+        }
+    };
+    decoded.prefix = (!delta.prefix().is_empty()).then(|| privacy.show(delta.prefix()));
+    for index in 0..delta.count() {
+        let mut line = EntryLine { index, offset: None, key: None, value: None, page: None, note: None };
+        match (delta.place(index), delta.own_entry(index)) {
+            (Some(CellPlace::Leaf(at)), _) => {
+                line.note = Some(format!("in the leaf, at {}", at + HEADER_BYTES));
+            }
+            (Some(CellPlace::Delta(at)), entry) => {
+                line.offset = Some(at + HEADER_BYTES).filter(|at| *at < bytes.len());
+                match entry {
+                    Ok(Some((key, value))) => {
+                        line.key = Some(privacy.show(&key));
+                        show_value(&mut line, value, privacy);
+                    }
+                    Ok(None) => {}
+                    Err(what) => {
+                        decoded.faults.push(format!("entry {index}: {what}"));
+                        line.note = Some(what.to_owned());
+                    }
+                }
+            }
+            (None, _) => {}
+        }
+        decoded.entries.push(line);
+    }
+}
+
+fn show_value(line: &mut EntryLine, value: Value<'_>, privacy: Privacy) {
+    match value {
+        Value::Inline(value) => line.value = Some(privacy.show(value)),
+        Value::Large { page, len } => {
+            line.page = Some(page.0);
+            line.note = Some(format!("large value of {len} bytes"));
+        }
     }
 }
 

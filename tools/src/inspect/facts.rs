@@ -1,7 +1,8 @@
 //! What is known of a page after it was read once: enough to check the trees, and little enough to keep for every page.
 
+use super::scan::Job;
 use pentimento_btree::Finding;
-use pentimento_btree::inspect::{BodyKind, NodeView, Value, body_kind};
+use pentimento_btree::inspect::{BodyKind, DeltaView, NodeView, Value, body_kind};
 use pentimento_storage::inspect::VersionHeader;
 use pentimento_storage::{HEADER_BYTES, PageId, Run, Timestamp};
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub enum Kind {
     Branch,
     /// A large value.
     Large,
+    /// What has become of the leaf beside it.
+    Delta,
     /// A number in the page table itself.
     Register,
     /// It has the right checksum, but is nothing that the format knows.
@@ -34,6 +37,7 @@ impl Kind {
             Kind::Leaf => "leaf",
             Kind::Branch => "branch",
             Kind::Large => "large",
+            Kind::Delta => "delta",
             Kind::Register => "register",
             Kind::Unknown => "unknown",
             Kind::Damaged => "damaged",
@@ -120,10 +124,39 @@ impl Ends {
     }
 }
 
+/// What is known of the delta of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaState {
+    /// The leaf has none.
+    None,
+    /// The leaf is known as its delta tells it.
+    Told,
+    /// It cannot be read.
+    Unread,
+    /// It does not fit the leaf.
+    Unfit,
+}
+
+/// What stands beside a leaf and may be its delta.
+#[derive(Clone, Copy, Debug)]
+struct Beside {
+    job: Job,
+    state: DeltaState,
+}
+
+/// The same when it was read.
+pub(crate) struct Neighbour<'b> {
+    pub job: Job,
+    /// Its body, if it can be read.
+    pub body: Option<&'b [u8]>,
+}
+
 /// What few pages have.
 #[derive(Clone, Debug, Default)]
 struct Rest {
     body: Option<Box<[u8]>>,
+    beside: Option<Beside>,
+    delta: Option<Box<[u8]>>,
     larges: Vec<LargeRef>,
     sizes: Option<Sizes>,
     faults: Vec<String>,
@@ -146,9 +179,9 @@ pub struct PageFacts {
     pub kind: Kind,
     /// 0 for a leaf, else one more than the level of the children.
     pub level: u8,
-    /// How many entries a leaf has, how many separators a branch.
+    /// How many entries a leaf has, how many separators a branch; of how many entries a delta has the cells.
     pub entries: u32,
-    /// Bytes of its cells that no entry uses.
+    /// Bytes of its cells that no entry uses: of a leaf with a delta of both, and then the delta tells none.
     pub garbage: u32,
     /// The first key of a leaf and the last.
     pub ends: Option<Ends>,
@@ -156,13 +189,21 @@ pub struct PageFacts {
 }
 
 impl PageFacts {
-    /// What is known after the start of a version was read: all of it, unless it is a large value.
-    pub(crate) fn new(run: Run, crc: u32, header: &VersionHeader, start: &[u8], keep: bool, detail: bool) -> PageFacts {
+    /// What is known after the start of a version was read: all of it, unless it is a large value. A leaf is known as its delta tells it, if what is
+    /// beside it is one.
+    pub(crate) fn new(
+        job: &Job,
+        header: &VersionHeader,
+        start: &[u8],
+        beside: Option<Neighbour<'_>>,
+        keep: bool,
+        detail: bool,
+    ) -> PageFacts {
         let body = start.get(HEADER_BYTES..).unwrap_or_default();
         let mut facts = PageFacts {
-            run,
+            run: job.run,
             birth: header.birth,
-            crc,
+            crc: job.crc,
             owner: header.owner,
             length: header.length,
             kind: Kind::Unknown,
@@ -179,16 +220,44 @@ impl PageFacts {
                     facts.fault("reserved bytes are not zero");
                 }
             }
-            BodyKind::Leaf | BodyKind::Branch => facts.take_node(header.page, body, keep, detail),
+            BodyKind::Leaf | BodyKind::Branch => facts.take_node(header.page, body, beside, keep, detail),
+            BodyKind::Delta => match DeltaView::parse(body) {
+                Ok(delta) => {
+                    facts.kind = Kind::Delta;
+                    facts.entries = delta.own_count() as u32;
+                }
+                Err(what) => facts.fault(what),
+            },
             BodyKind::Unknown => facts.fault("this is neither a node nor a large value"),
         }
         facts
     }
 
-    /// The body, where the trees are walked by it.
+    /// The node with its delta, where its body is kept: of branches, and of the leaves of the store's own trees.
     #[must_use]
-    pub fn body(&self) -> Option<&[u8]> {
-        self.rest.as_ref()?.body.as_deref()
+    pub fn node(&self, page: PageId) -> Option<NodeView<'_>> {
+        let rest = self.rest.as_ref()?;
+        let body = rest.body.as_deref()?;
+        let node = match &rest.delta {
+            Some(delta) => NodeView::parse_with_delta(page, body, delta),
+            None => NodeView::parse(page, body),
+        };
+        node.ok()
+    }
+
+    /// What is known of the delta of a leaf.
+    #[must_use]
+    pub fn delta(&self) -> DeltaState {
+        self.rest.as_ref().and_then(|rest| rest.beside).map_or(DeltaState::None, |beside| beside.state)
+    }
+
+    /// Whether this is what is known of these versions: of the page, and of what may be its delta.
+    pub(crate) fn is_of(&self, job: &Job, beside: Option<Job>) -> bool {
+        let is_beside = || match self.rest.as_ref().and_then(|rest| rest.beside) {
+            Some(known) => known.state != DeltaState::Unread && Some(known.job) == beside,
+            None => beside.is_none(),
+        };
+        (self.run, self.birth, self.crc) == (job.run, job.birth, job.crc) && (self.kind != Kind::Leaf || is_beside())
     }
 
     /// The large values that a leaf refers to.
@@ -213,17 +282,39 @@ impl PageFacts {
         self.rest.get_or_insert_default().faults.push(what.to_owned());
     }
 
-    fn take_node(&mut self, page: PageId, body: &[u8], keep: bool, detail: bool) {
-        let node = match NodeView::parse(page, body) {
+    fn take_node(&mut self, page: PageId, body: &[u8], beside: Option<Neighbour<'_>>, keep: bool, detail: bool) {
+        let mut node = match NodeView::parse(page, body) {
             Ok(node) => node,
             Err(what) => return self.fault(what),
         };
+        let mut rest = Rest::default();
+        if let Some(Neighbour { job, body: found }) = beside.filter(|_| node.level() == 0) {
+            let state = match found {
+                None => DeltaState::Unread,
+                Some(found) if body_kind(found) != BodyKind::Delta => DeltaState::None,
+                Some(found) => match NodeView::parse_with_delta(page, body, found) {
+                    Ok(whole) => {
+                        node = whole;
+                        rest.delta = keep.then(|| found.into());
+                        DeltaState::Told
+                    }
+                    Err(what) => {
+                        // What is wrong with the delta by itself is told of the delta.
+                        if DeltaView::parse(found).is_ok() {
+                            rest.faults.push(format!("page {} is not its delta: {what}", job.page));
+                        }
+                        DeltaState::Unfit
+                    }
+                },
+            };
+            rest.beside = Some(Beside { job, state });
+        }
         let is_leaf = node.level() == 0;
         self.kind = if is_leaf { Kind::Leaf } else { Kind::Branch };
         self.level = node.level();
         self.entries = node.count() as u32;
         self.garbage = u32::from(node.header().garbage);
-        let mut rest = Rest { sizes: (detail && is_leaf).then(Sizes::default), ..Rest::default() };
+        rest.sizes = (detail && is_leaf).then(Sizes::default);
         let Rest { larges, sizes, faults, .. } = &mut rest;
         let mut report = |finding: Finding| faults.push(finding.problem.to_string());
         match sizes {
@@ -241,7 +332,8 @@ impl PageFacts {
             let ends = node.key(0).ok().zip(node.key(last).ok());
             self.ends = ends.map(|(first, last)| Ends::new(&first, &last));
         }
-        if rest.body.is_some() || rest.sizes.is_some() || !rest.larges.is_empty() || !rest.faults.is_empty() {
+        let has_lists = !rest.larges.is_empty() || !rest.faults.is_empty();
+        if rest.body.is_some() || rest.sizes.is_some() || rest.beside.is_some() || has_lists {
             self.rest = Some(Box::new(rest));
         }
     }

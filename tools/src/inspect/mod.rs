@@ -26,11 +26,13 @@ mod slots;
 mod survey;
 mod view;
 
+use pentimento_storage::PageId;
+
 pub(crate) use blob::hex;
 pub use blob::{Blob, Privacy};
 pub use checkpoint::{Checkpoint, TableSlot};
 pub use decode::{Decoded, EntryLine, Field, RegionLine, decode_meta, decode_table, decode_version};
-pub use facts::{Ends, Kind, LargeRef, PageFacts, Sizes};
+pub use facts::{DeltaState, Ends, Kind, LargeRef, PageFacts, Sizes};
 pub use file::StoreFile;
 pub use forest::{Forest, LevelFacts, LostRange, Role, TreeFacts};
 pub use head::{Head, hex_id};
@@ -49,3 +51,8 @@ pub(crate) use session::{bounds, root_of};
 pub use slots::{Remain, SlotMap, SlotUse, Stretch};
 pub use survey::Survey;
 pub use view::{View, ViewError};
+
+/// The leaf that a page of this number may be the delta of.
+pub(crate) fn leaf_of(delta: PageId) -> Option<PageId> {
+    delta.0.checked_sub(1).map(PageId).filter(|leaf| leaf.beside() == Some(delta))
+}

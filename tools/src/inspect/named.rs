@@ -10,8 +10,8 @@ use super::checkpoint::{Failure, TableSlot, read_table_page};
 use super::file::StoreFile;
 use super::names::read_names;
 use super::problem::{Problem, Structure};
-use super::scan::{Job, scan};
-use super::{Checkpoint, PageFacts};
+use super::scan::{Job, Task, scan};
+use super::{Checkpoint, PageFacts, leaf_of};
 use crate::{Interrupt, Result};
 use pentimento_storage::inspect::{
     Entry, META_SLOTS, NamedCheckpoint, TABLE_FANOUT, TablePage, TableRef, check_entry, table_level_sizes,
@@ -88,26 +88,37 @@ impl Named {
         before(version.newest.next()) - before(version.job.birth)
     }
 
-    /// Reads every version that only named snapshots need, and tells what is wrong with those. What went while it was being read is no problem.
+    /// Reads every version that only named snapshots of `checkpoint` need, and tells what is wrong with those: with each by itself, and with each leaf as
+    /// its delta tells it. What went while it was being read is no problem.
     ///
     /// # Errors
     /// When the file cannot be read, and when it is interrupted.
-    pub fn check(&self, file: &StoreFile, interrupt: &Interrupt) -> Result<Vec<Problem>> {
-        let jobs: Vec<Job> = self.versions.iter().map(|version| version.job).collect();
-        let batches = scan(file, &jobs, false, interrupt, &|_| {});
+    pub fn check(&self, checkpoint: &Checkpoint, file: &StoreFile, interrupt: &Interrupt) -> Result<Vec<Problem>> {
+        // What is found is told of the version with this number.
+        let alone = self.versions.iter().enumerate().map(|(at, version)| (Task { job: version.job, beside: None }, at));
+        let mut tasks: Vec<(Task, usize)> = alone.chain(self.with_deltas(checkpoint)).collect();
+        tasks.sort_unstable_by_key(|(task, at)| (task.job.run, *at));
+        let (tasks, about): (Vec<Task>, Vec<usize>) = tasks.into_iter().unzip();
+        let batches = scan(file, &tasks, false, interrupt, &|_| {});
         interrupt.check()?;
         let mut found: Vec<(usize, String)> = Vec::new();
         for batch in batches {
             for (at, facts) in batch.facts.iter().enumerate() {
                 let faults = facts.as_ref().map(PageFacts::faults).unwrap_or_default();
-                found.extend(faults.iter().map(|fault| (batch.first + at, fault.clone())));
+                found.extend(faults.iter().map(|fault| (about[batch.first + at], fault.clone())));
             }
-            found.extend(batch.failed);
+            // A leaf that cannot be read beside its delta is told for itself.
+            for (job, what, number) in batch.failed {
+                if self.versions[about[number]].job == job {
+                    found.push((about[number], what));
+                }
+            }
         }
         if found.is_empty() {
             return Ok(Vec::new());
         }
         found.sort_unstable();
+        found.dedup();
         let newer = Checkpoint::read(file)?;
         let still_there = |job: &Job| newer.named.version_at(job.run.start).is_some_and(|version| version.job == *job);
         let problem = |(at, what): (usize, String)| {
@@ -116,6 +127,33 @@ impl Named {
             still_there(&job).then(|| problem.snapshots(self.names_of(&self.versions[at])))
         };
         Ok(found.into_iter().filter_map(problem).collect())
+    }
+}
+
+impl Named {
+    /// The leaves as each delta tells them that only named snapshots need: the versions of both, and the number of the delta's. (A leaf that only they
+    /// need has no delta that anybody else does, for a leaf that is written anew has none.)
+    fn with_deltas(&self, checkpoint: &Checkpoint) -> Vec<(Task, usize)> {
+        let may_be_delta = |(at, version): (usize, &NamedVersion)| {
+            let leaf = leaf_of(version.job.page).filter(|_| checkpoint.is_short_as_delta(version.job.run))?;
+            Some((at, version.job, leaf))
+        };
+        let deltas: Vec<(usize, Job, PageId)> = self.versions.iter().enumerate().filter_map(may_be_delta).collect();
+        let mut leaves: HashMap<PageId, Vec<Job>> = HashMap::new();
+        for &(_, _, leaf) in &deltas {
+            leaves.entry(leaf).or_insert_with(|| checkpoint.job(leaf).into_iter().collect());
+        }
+        for version in &self.versions {
+            if let Some(versions) = leaves.get_mut(&version.job.page) {
+                versions.push(version.job);
+            }
+        }
+        let task = |(at, delta, leaf): (usize, Job, PageId)| {
+            let before = leaves.get(&leaf)?.iter().filter(|leaf| leaf.birth <= delta.birth);
+            let leaf = before.max_by_key(|leaf| leaf.birth)?;
+            Some((Task { job: *leaf, beside: Some(delta) }, at))
+        };
+        deltas.into_iter().filter_map(task).collect()
     }
 }
 

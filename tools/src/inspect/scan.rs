@@ -1,10 +1,11 @@
 //! Reading many versions in the order of the file: large sequential reads, by several threads, each version checked as it passes.
 
-use super::facts::PageFacts;
+use super::facts::{Neighbour, PageFacts};
 use super::file::StoreFile;
 use crate::Interrupt;
+use pentimento_btree::inspect::{BodyKind, body_kind};
 use pentimento_storage::inspect::{check_header, version_header};
-use pentimento_storage::{HEADER_BYTES, PageId, Run, Timestamp};
+use pentimento_storage::{HEADER_BYTES, PageId, Run, SLOT_BYTES, Timestamp};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -30,29 +31,37 @@ pub struct Job {
     pub crc: u32,
 }
 
-/// What came of the jobs of one window.
+/// A version to be read, and the one that may be its delta.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    pub job: Job,
+    /// If the page is a leaf this is read, too.
+    pub beside: Option<Job>,
+}
+
+/// What came of the tasks of one window.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// The number of the first job.
+    /// The number of the first task.
     pub first: usize,
-    /// What is known of the pages, in the order of the jobs; `None` where a job failed.
+    /// What is known of the pages, in the order of the tasks; `None` where a page cannot be read.
     pub facts: Vec<Option<PageFacts>>,
-    /// The numbers of the jobs that failed, and why.
-    pub failed: Vec<(usize, String)>,
+    /// The versions that cannot be read, why, and the number of the task.
+    pub failed: Vec<(Job, String, usize)>,
     /// Whether something is wrong with a page that could be read.
     pub has_faults: bool,
 }
 
-/// Does all jobs, which are in the order of their slots, with as many threads as the machine can run, up to a few. `seen` is told how many bytes
+/// Does all tasks, whose versions are in the order of their slots, with as many threads as the machine can run, up to a few. `seen` is told how many bytes
 /// were read, now and then, by any thread. Batches come in no order. An interruption leaves the rest undone.
 pub(crate) fn scan(
     file: &StoreFile,
-    jobs: &[Job],
+    tasks: &[Task],
     detail: bool,
     interrupt: &Interrupt,
     seen: &(dyn Fn(u64) + Sync),
 ) -> Vec<Batch> {
-    let windows = windows(jobs);
+    let windows = windows(tasks);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut buffer = Vec::new();
@@ -61,7 +70,7 @@ pub(crate) fn scan(
             if interrupt.is_asked() {
                 break;
             }
-            batches.push(read_window(file, jobs, window, detail, &mut buffer));
+            batches.push(read_window(file, tasks, window, detail, &mut buffer));
             seen(window.bytes);
         }
         batches
@@ -77,20 +86,20 @@ pub(crate) fn scan(
     })
 }
 
-/// Adjacent jobs that are read together.
+/// Adjacent versions that are read together.
 struct Window {
     first: usize,
     end: usize,
     bytes: u64,
 }
 
-fn windows(jobs: &[Job]) -> Vec<Window> {
+fn windows(tasks: &[Task]) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
     let mut reached = 0;
-    for (number, job) in jobs.iter().enumerate() {
+    for (number, Task { job, .. }) in tasks.iter().enumerate() {
         let end = job.run.offset() + job.run.bytes();
         if let Some(window) = windows.last_mut() {
-            let start = jobs[window.first].run.offset();
+            let start = tasks[window.first].job.run.offset();
             if end.saturating_sub(start) <= WINDOW && job.run.offset() <= reached + GAP {
                 window.end = number + 1;
                 reached = reached.max(end);
@@ -104,35 +113,38 @@ fn windows(jobs: &[Job]) -> Vec<Window> {
     windows
 }
 
-fn read_window(file: &StoreFile, jobs: &[Job], window: &Window, detail: bool, buffer: &mut Vec<u8>) -> Batch {
-    let jobs = &jobs[window.first..window.end];
-    let start = jobs[0].run.offset();
+fn read_window(file: &StoreFile, tasks: &[Task], window: &Window, detail: bool, buffer: &mut Vec<u8>) -> Batch {
+    let tasks = &tasks[window.first..window.end];
+    let start = tasks[0].job.run.offset();
     let wanted = window.bytes.min(WINDOW) as usize;
     if buffer.len() < wanted {
         buffer.resize(wanted, 0);
     }
     let len = file.read(start, &mut buffer[..wanted]).map_err(|error| error.to_string());
-    let facts = Vec::with_capacity(jobs.len());
+    let facts = Vec::with_capacity(tasks.len());
     let mut batch = Batch { first: window.first, facts, failed: Vec::new(), has_faults: false };
-    for (number, job) in jobs.iter().enumerate() {
-        let from = (job.run.offset() - start) as usize;
+    for (number, task) in tasks.iter().enumerate() {
+        let from = (task.job.run.offset() - start) as usize;
         let bytes = len.as_ref().map(|len| buffer[..*len].get(from..).unwrap_or_default());
-        match bytes.map_err(String::clone).and_then(|bytes| check(file, job, bytes, detail)) {
-            Ok(facts) => {
+        match bytes.map_err(String::clone).and_then(|bytes| check(file, task, bytes, detail)) {
+            Ok((facts, failure)) => {
                 batch.has_faults |= !facts.faults().is_empty();
                 batch.facts.push(Some(facts));
+                let failure = task.beside.zip(failure);
+                batch.failed.extend(failure.map(|(beside, what)| (beside, what, window.first + number)));
             }
             Err(what) => {
                 batch.facts.push(None);
-                batch.failed.push((window.first + number, what));
+                batch.failed.push((task.job, what, window.first + number));
             }
         }
     }
     batch
 }
 
-/// Checks the version that begins with `bytes`; what is missing there is read.
-fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Result<PageFacts, String> {
+/// Checks the version that begins with `bytes`; what is missing there is read. Beside what is known of it: why what may be its delta cannot be read.
+fn check(file: &StoreFile, task: &Task, bytes: &[u8], detail: bool) -> Result<(PageFacts, Option<String>), String> {
+    let job = &task.job;
     let length = check_start(job, bytes)?;
     let header = version_header(bytes).ok_or("it is shorter than a header")?;
     let in_memory = &bytes[..length.min(bytes.len())];
@@ -153,7 +165,14 @@ fn check(file: &StoreFile, job: &Job, bytes: &[u8], detail: bool) -> Result<Page
         return Err("its checksum does not match".to_owned());
     }
     let keep = header.owner.0 < KEPT_OWNERS || job.page.0 < KEPT_OWNERS;
-    Ok(PageFacts::new(job.run, job.crc, &header, in_memory, keep, detail))
+    let is_leaf = body_kind(in_memory.get(HEADER_BYTES..).unwrap_or_default()) == BodyKind::Leaf;
+    let read = task.beside.filter(|_| is_leaf).map(|beside| (beside, read_version(file, &beside)));
+    let neighbour = read.as_ref().map(|(job, read)| Neighbour {
+        job: *job,
+        body: read.as_ref().ok().and_then(|bytes| bytes.get(HEADER_BYTES..)),
+    });
+    let facts = PageFacts::new(job, &header, in_memory, neighbour, keep, detail);
+    Ok((facts, read.and_then(|(_, read)| read.err())))
 }
 
 /// Checks the header of a version, and returns its length.
@@ -169,16 +188,18 @@ pub(crate) fn check_start(job: &Job, bytes: &[u8]) -> Result<usize, String> {
 
 /// Reads the whole version of a job, and checks it.
 pub(crate) fn read_version(file: &StoreFile, job: &Job) -> Result<Vec<u8>, String> {
-    let mut bytes = vec![0; HEADER_BYTES];
+    // A short one at once.
+    let mut bytes = vec![0; job.run.bytes().min(SLOT_BYTES as u64) as usize];
     let short = || "it ends past the end of the file".to_owned();
-    if file.read(job.run.offset(), &mut bytes).map_err(|error| error.to_string())? < HEADER_BYTES {
+    let read = file.read(job.run.offset(), &mut bytes).map_err(|error| error.to_string())?;
+    if read < HEADER_BYTES {
         return Err(short());
     }
-    let length = check_start(job, &bytes)?;
+    let length = check_start(job, &bytes[..read])?;
     bytes.resize(length, 0);
-    let rest = &mut bytes[HEADER_BYTES..];
+    let rest = bytes.get_mut(read..).unwrap_or_default();
     let wanted = rest.len();
-    if file.read(job.run.offset() + HEADER_BYTES as u64, rest).map_err(|error| error.to_string())? < wanted {
+    if wanted > 0 && file.read(job.run.offset() + read as u64, rest).map_err(|error| error.to_string())? < wanted {
         return Err(short());
     }
     if crc32fast::hash(&bytes) != job.crc {

@@ -7,7 +7,7 @@ use super::checkpoint::Checkpoint;
 use super::facts::PageFacts;
 use super::file::StoreFile;
 use super::problem::{Problem, Structure};
-use super::scan::{Batch, Job, scan};
+use super::scan::{Batch, Job, Task, scan};
 use crate::{Error, Interrupt, Result};
 use pentimento_storage::PageId;
 use std::collections::HashMap;
@@ -48,18 +48,19 @@ impl Known {
     fn bring_to(&mut self, checkpoint: &Checkpoint) {
         for id in 0..self.places.len() {
             let page = PageId(id as u32);
-            if !self.get(page).zip(checkpoint.job(page)).is_some_and(|(facts, job)| is_of(facts, &job)) {
+            let known = self.get(page).zip(checkpoint.job(page));
+            if !known.is_some_and(|(facts, job)| facts.is_of(&job, checkpoint.delta_job(page))) {
                 self.places[id] = UNKNOWN;
             }
         }
         self.places.resize(checkpoint.entries.len(), UNKNOWN);
     }
 
-    fn add(&mut self, batch: Batch, jobs: &[Job]) {
+    fn add(&mut self, batch: Batch, tasks: &[Task]) {
         let number = self.batches.len() as u32;
-        for (at, (job, facts)) in jobs[batch.first..].iter().zip(&batch.facts).enumerate() {
+        for (at, (task, facts)) in tasks[batch.first..].iter().zip(&batch.facts).enumerate() {
             if facts.is_some() {
-                self.places[job.page.0 as usize] = (number, at as u32);
+                self.places[task.job.page.0 as usize] = (number, at as u32);
             }
         }
         self.batches.push(batch);
@@ -100,16 +101,18 @@ impl Survey {
         let mut known = Known::default();
         for round in 0..ROUNDS {
             known.bring_to(&checkpoint);
-            let jobs: Vec<Job> = checkpoint.jobs().filter(|job| known.get(job.page).is_none()).collect();
-            let total = jobs.iter().map(|job| job.run.bytes()).sum();
-            let batches = scan(file, &jobs, detail, interrupt, &|bytes| seen(bytes, total));
+            let tasks = checkpoint.jobs().filter(|job| known.get(job.page).is_none());
+            let tasks: Vec<Task> = tasks.map(|job| Task { job, beside: checkpoint.delta_job(job.page) }).collect();
+            let total = tasks.iter().map(|task| task.job.run.bytes()).sum();
+            let batches = scan(file, &tasks, detail, interrupt, &|bytes| seen(bytes, total));
             interrupt.check()?;
             let mut failed: HashMap<PageId, (Job, String)> = HashMap::new();
             for mut batch in batches {
-                for (number, what) in batch.failed.drain(..) {
-                    failed.insert(jobs[number].page, (jobs[number], what));
+                // A delta was read for its own sake and for its leaf's.
+                for (job, what, _) in batch.failed.drain(..) {
+                    failed.entry(job.page).or_insert((job, what));
                 }
-                known.add(batch, &jobs);
+                known.add(batch, &tasks);
             }
             if failed.is_empty() {
                 return Ok(Survey::finish(checkpoint, known, Vec::new(), round));
@@ -160,8 +163,4 @@ impl Survey {
         let ids = (0..self.known.places.len() as u32).map(PageId);
         ids.filter_map(|page| Some((page, self.known.get(page)?)))
     }
-}
-
-fn is_of(facts: &PageFacts, job: &Job) -> bool {
-    (facts.run, facts.birth, facts.crc) == (job.run, job.birth, job.crc)
 }

@@ -212,13 +212,11 @@ impl ReadPages for View<'_> {
     }
 
     fn beside(&self, id: PageId) -> Result<Option<&[u8]>, ViewError> {
-        let Some(beside) = id.beside().filter(|beside| (beside.0 as usize) < self.bodies.len()) else {
-            return Ok(None);
-        };
-        match self.checkpoint.entry(beside) {
-            // An entry that cannot be read is told as such.
-            Some(Entry::Version { .. }) | None => self.page(beside).map(Some),
-            Some(_) => Ok(None),
+        match self.checkpoint.delta_job(id) {
+            Some(job) => self.page(job.page).map(Some),
+            // Whether there is one cannot be known: that is told.
+            None if self.checkpoint.is_beside_unknown(id) => self.page(PageId(id.0 + 1)).map(Some),
+            None => Ok(None),
         }
     }
 }

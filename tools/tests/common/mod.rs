@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use pentimento::{Database, Durability};
+use pentimento_tools::inspect::{Checkpoint, Job, StoreFile};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,41 @@ impl Stores {
         path
     }
 
-    /// The same, but as a crash leaves it: three commits are in the journal alone.
+    /// A store with one tree, whose leaves have got a few small commits each since they were written, so that they have deltas: every thirtieth key has
+    /// another value, the one after it is gone, and there is a new one behind that. Before half of the commits a snapshot is named; closed.
+    pub fn with_deltas(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let db = Database::builder()
+            .durability(Durability::None)
+            .checkpoint_interval(Duration::from_secs(3600))
+            .open(&path)
+            .unwrap();
+        let mut txn = db.begin_write().unwrap();
+        let mut orders = txn.tree("orders").unwrap();
+        let numbers = (0..1500).map(|number| number * 7919 % 1500);
+        numbers.for_each(|number| orders.insert(key(number), long(&value(number))).unwrap());
+        txn.commit().unwrap();
+        db.checkpoint().unwrap();
+        for number in (0..1500).step_by(30) {
+            if number == 750 {
+                db.snapshot_named("halfway").unwrap();
+            }
+            // All over the tree both before and after that.
+            let number = (number * 7) % 1500;
+            let mut txn = db.begin_write().unwrap();
+            let mut orders = txn.tree("orders").unwrap();
+            orders.insert(key(number), long(&format!("changed {number}"))).unwrap();
+            orders.remove(key(number + 1)).unwrap();
+            orders.insert(format!("{}-new", key(number + 2)), long("new")).unwrap();
+            txn.commit().unwrap();
+        }
+        db.close().unwrap();
+        settle_ids(&path);
+        settle_times(&path);
+        path
+    }
+
+    /// The first again, but as a crash leaves it: three commits are in the journal alone.
     pub fn crashed(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         let original = self.path("original");
@@ -93,6 +128,11 @@ pub fn key(number: u32) -> String {
 
 pub fn value(number: u32) -> String {
     format!("{} of item {}", 1 + number % 9, number * 7919 % 1000)
+}
+
+/// A text made long enough that a leaf has some dozens of such.
+pub fn long(text: &str) -> String {
+    format!("{text:.<100}")
 }
 
 fn fill(path: &Path) -> Database {
@@ -209,4 +249,55 @@ pub fn shown(store: &Path, args: &[&str]) -> String {
 pub fn json(store: &Path, args: &[&str]) -> serde_json::Value {
     let output = pent(store, args);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+}
+
+/// Changes the version of a page in place, and every checksum that hangs on it, so that only the contents tell: those of the table pages that refer to it,
+/// of the list of named snapshots, and of the metas. For stores whose page tables have one level.
+pub fn forge(path: &Path, job: &Job, change: impl FnOnce(&mut [u8])) {
+    let checkpoint = Checkpoint::read(&StoreFile::open(path).unwrap()).unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    let at = job.run.offset() as usize;
+    let length = u32::from_le_bytes(bytes[at + 16..at + 20].try_into().unwrap()) as usize;
+    change(&mut bytes[at..at + length]);
+    let crc = crc32fast::hash(&bytes[at..at + length]);
+    let named = checkpoint.named.tables.iter().map(|table| table.slot.run);
+    for table in checkpoint.table_pages.iter().map(|table| table.run).chain(named) {
+        let start = table.offset() as usize;
+        retable(&mut bytes, &checkpoint, start, |table| {
+            for item in table[32..].chunks_exact_mut(24).filter(|item| item[16..20] == job.crc.to_le_bytes()) {
+                item[16..20].copy_from_slice(&crc.to_le_bytes());
+            }
+        });
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+/// Changes a table page in place, and the checksums that hang on it.
+pub fn retable(bytes: &mut [u8], checkpoint: &Checkpoint, start: usize, change: impl FnOnce(&mut [u8])) {
+    let slot = SLOT as usize;
+    let before = crc32fast::hash(&bytes[start..start + slot]);
+    change(&mut bytes[start..start + slot]);
+    let after = crc32fast::hash(&bytes[start..start + slot]);
+    if after == before {
+        return;
+    }
+    let mut list = None;
+    if let (Some(run), Some(names)) = (checkpoint.named.list, checkpoint.meta().unwrap().names) {
+        let range = run.offset() as usize..run.offset() as usize + names.len as usize;
+        // Snapshots of one commit have one table.
+        while let Some(found) = bytes[range.clone()].windows(4).position(|word| word == before.to_le_bytes()) {
+            bytes[range.start + found..][..4].copy_from_slice(&after.to_le_bytes());
+        }
+        list = Some(crc32fast::hash(&bytes[range]));
+    }
+    for meta in [0, 4096] {
+        if bytes[meta + 72..meta + 76] == before.to_le_bytes() {
+            bytes[meta + 72..meta + 76].copy_from_slice(&after.to_le_bytes());
+        }
+        if let Some(list) = list {
+            bytes[meta + 88..meta + 92].copy_from_slice(&list.to_le_bytes());
+        }
+        let crc = crc32fast::hash(&bytes[meta..meta + 508]);
+        bytes[meta + 508..meta + 512].copy_from_slice(&crc.to_le_bytes());
+    }
 }

@@ -10,7 +10,6 @@ use crate::inspect::{
 use crate::{Context, Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pentimento_btree::inspect::NodeView;
 use pentimento_storage::inspect::{META_BYTES, META_OFFSETS};
 use pentimento_storage::{PageId, SLOT_BYTES};
 use serde::Serialize;
@@ -154,7 +153,7 @@ fn parts(picture: &Picture) -> (String, bool) {
 fn branches(survey: &Survey) -> String {
     let mut stream = Vec::new();
     for (page, facts) in survey.pages().filter(|(_, facts)| facts.kind == Kind::Branch) {
-        let Some(node) = facts.body().and_then(|body| NodeView::parse(page, body).ok()) else { continue };
+        let Some(node) = facts.node(page) else { continue };
         let children = node.children();
         put(&mut stream, u64::from(page.0));
         put(&mut stream, children.len() as u64);

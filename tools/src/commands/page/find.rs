@@ -1,15 +1,16 @@
 //! Looking for a page or a slot, and taking apart what is there.
 
 use super::dump::dump;
-use super::{Report, Source, Target};
+use super::{Beside, Report, Source, Target};
 use crate::inspect::{
-    Checkpoint, Decoded, Job, NamedVersion, Problem, Remain, SlotMap, SlotUse, StoreFile, Structure, View, ViewError,
-    decode_meta, decode_table, decode_version, read_version, with_session,
+    Checkpoint, Decoded, Job, Kind, NamedVersion, Problem, Remain, SlotMap, SlotUse, StoreFile, Structure, View,
+    ViewError, decode_meta, decode_table, decode_version, leaf_of, read_version, with_session,
 };
 use crate::{Context, Error, Result};
 use pentimento_btree::Tree;
+use pentimento_btree::inspect::{BodyKind, NodeView, body_kind};
 use pentimento_storage::inspect::{Entry, META_OFFSETS};
-use pentimento_storage::{PageId, Run, SLOT_BYTES, Timestamp};
+use pentimento_storage::{HEADER_BYTES, PageId, Run, SLOT_BYTES, Timestamp};
 use pentimento_txn::inspect::{CATALOG, DOOMED, tree_record};
 
 /// The longest part of a version that is decoded, in bytes: large values may be a gigabyte.
@@ -25,6 +26,8 @@ pub(super) struct Shown {
     table: Option<(u32, u32)>,
     /// The named snapshots that need it, if only such do.
     snapshots: Vec<String>,
+    /// Of a leaf and a delta beside each other, the one that is not shown.
+    partner: Option<(PageId, Vec<u8>)>,
     /// What could not be read, and why.
     pub(super) failure: Option<(Job, String)>,
 }
@@ -60,10 +63,14 @@ impl Shown {
             bytes: Vec::new(),
             table: None,
             snapshots: Vec::new(),
+            partner: None,
             failure: None,
         };
         match checkpoint.job(page) {
-            Some(job) => shown.take(file, job)?,
+            Some(job) => {
+                shown.take(file, job)?;
+                shown.find_partner(file, checkpoint, page);
+            }
             None => shown.source = Source::Table,
         }
         Ok(shown)
@@ -77,6 +84,52 @@ impl Shown {
         Ok(())
     }
 
+    /// Reads the delta of a leaf, or the leaf of a delta.
+    fn find_partner(&mut self, file: &StoreFile, checkpoint: &Checkpoint, page: PageId) {
+        let job = match body_kind(body_of(&self.bytes)) {
+            BodyKind::Leaf => checkpoint.delta_job(page),
+            BodyKind::Delta => leaf_of(page).and_then(|leaf| checkpoint.job(leaf)),
+            _ => None,
+        };
+        let Some(job) = job.filter(|job| self.failure.is_none() && job.run.bytes() <= MOST_BYTES) else { return };
+        match read_version(file, &job) {
+            Ok(bytes) => self.partner = Some((job.page, bytes)),
+            Err(what) => {
+                let what = format!("page {}, which is beside it, cannot be read: {what}", job.page);
+                self.failure = Some((job, what));
+            }
+        }
+    }
+
+    /// What a leaf and its delta are together, or why they are not; neither for other pages.
+    fn beside(&self, page: PageId) -> (Option<Beside>, Vec<String>) {
+        let own = body_of(&self.bytes);
+        let other = self.partner.as_ref().map(|(other, bytes)| (*other, body_of(bytes)));
+        let kind = |body: &[u8]| body_kind(body);
+        let (other, leaf, delta) = match (kind(own), other) {
+            (BodyKind::Leaf, Some((other, delta))) if kind(delta) == BodyKind::Delta => (other, (page, own), delta),
+            (BodyKind::Delta, Some((other, leaf))) if kind(leaf) == BodyKind::Leaf => (other, (other, leaf), own),
+            // What cannot be read is told already.
+            (BodyKind::Delta, _) if self.failure.is_none() => {
+                let what = match leaf_of(page) {
+                    Some(leaf) => format!("it is a delta, but page {leaf} is no leaf"),
+                    None => "it is a delta, but its number is not one of a delta".to_owned(),
+                };
+                return (None, vec![what]);
+            }
+            _ => return (None, Vec::new()),
+        };
+        let kind = if other == leaf.0 { Kind::Leaf } else { Kind::Delta };
+        match NodeView::parse_with_delta(leaf.0, leaf.1, delta) {
+            Ok(node) => {
+                let mut faults = Vec::new();
+                node.check(&mut |finding| faults.push(format!("with page {other}: {}", finding.problem)));
+                (Some(Beside { page: other.0, kind, entries: node.count() }), faults)
+            }
+            Err(what) => (None, vec![format!("with page {other}: {what}")]),
+        }
+    }
+
     /// A version that only named snapshots have.
     fn named(file: &StoreFile, checkpoint: &Checkpoint, version: &NamedVersion) -> Result<Shown> {
         let NamedVersion { job, .. } = *version;
@@ -88,6 +141,7 @@ impl Shown {
             bytes: Vec::new(),
             table: None,
             snapshots: checkpoint.named.names_of(version),
+            partner: None,
             failure: None,
         };
         shown.take(file, job)?;
@@ -119,6 +173,7 @@ impl Shown {
             bytes: read_run(file, found.run)?,
             table: None,
             snapshots: Vec::new(),
+            partner: None,
             failure: None,
         })
     }
@@ -138,6 +193,7 @@ impl Shown {
             bytes: Vec::new(),
             table: None,
             snapshots: Vec::new(),
+            partner: None,
             failure: None,
         };
         match stretch.usage {
@@ -189,7 +245,7 @@ impl Shown {
             (Source::Meta, _, Some(run)) => decode_meta_slot(&self.bytes, run.start, checkpoint),
             (Source::NamedList, _, _) => Decoded { kind: "list of named snapshots".to_owned(), ..Decoded::default() },
             (Source::Table | Source::Named, Some((level, index)), _) => decode_table(&self.bytes, level, index),
-            (_, _, None) => Decoded { kind: register_kind(self.entry).to_owned(), ..Decoded::default() },
+            (_, _, None) => Decoded { kind: register_kind(self.entry, self.page).to_owned(), ..Decoded::default() },
             (Source::Unreferenced, _, _) if self.page.is_none() => {
                 let kind = if self.bytes.iter().all(|byte| *byte == 0) { "zeros" } else { "nothing that is known" };
                 Decoded { kind: kind.to_owned(), ..Decoded::default() }
@@ -206,6 +262,9 @@ impl Shown {
         if self.source != Source::Unreferenced {
             problems.extend(decoded.faults.iter().map(|what| about(what)));
         }
+        let own = self.page.filter(|_| self.source == Source::Checkpoint && self.run.is_some());
+        let (beside, faults) = own.map(|page| self.beside(page)).unwrap_or_default();
+        problems.extend(faults.iter().map(|what| about(what)));
         let owner = pentimento_storage::inspect::version_header(&self.bytes)
             .filter(|_| self.page.is_some() && self.run.is_some());
         let slot_bytes = self.run.map_or(0, Run::bytes);
@@ -218,12 +277,19 @@ impl Shown {
             slot: self.run.map(|run| run.start),
             slots: self.run.map_or(0, |run| run.slots),
             entry: self.entry.map(entry_text),
+            beside,
             dump: with_dump.then(|| dump(&self.bytes, &decoded, context)),
             decoded,
             cut_bytes: slot_bytes.saturating_sub(self.bytes.len() as u64),
             problems,
         })
     }
+}
+
+/// The used bytes of a version behind its header, as far as they are there.
+fn body_of(bytes: &[u8]) -> &[u8] {
+    let length = pentimento_storage::inspect::version_header(bytes).map_or(0, |header| header.length as usize);
+    bytes.get(HEADER_BYTES..length.min(bytes.len())).unwrap_or_default()
 }
 
 fn birth_of(entry: Option<Entry>) -> Timestamp {
@@ -253,9 +319,10 @@ fn decode_meta_slot(bytes: &[u8], slot: u64, checkpoint: &Checkpoint) -> Decoded
     }
 }
 
-fn register_kind(entry: Option<Entry>) -> &'static str {
+fn register_kind(entry: Option<Entry>, page: Option<PageId>) -> &'static str {
     match entry {
         Some(Entry::Register { .. }) => "register",
+        Some(Entry::Dead { .. } | Entry::NeverUsed) if page.and_then(leaf_of).is_some() => "number kept for a delta",
         Some(Entry::Dead { .. } | Entry::NeverUsed) => "free number",
         _ => "unknown",
     }

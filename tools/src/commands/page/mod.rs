@@ -5,7 +5,7 @@ mod find;
 mod text;
 
 use super::{StoreArg, help, verdict};
-use crate::inspect::{Checkpoint, Decoded, Problem, StoreFile};
+use crate::inspect::{Checkpoint, Decoded, Kind, Problem, StoreFile};
 use crate::{Context, Result};
 pub use dump::DumpLine;
 use find::Shown;
@@ -19,6 +19,10 @@ Regions of the dump: the version header, then the header of the node, the prefix
 that its keys share, heads (the first 4 bytes of each key), children, slots
 (where each cell begins), spare room in these arrays, the cells with the entry
 that each belongs to, and gaps that no entry uses.
+
+A leaf that has a delta is shown as it was when it was written; its delta, on
+the page after it, has heads and slots for all of its entries as they are now,
+and the cells that are newer than the leaf.
 
 Examples:
   pent page app.pent 12                 page 12: fields and entries
@@ -108,6 +112,9 @@ pub struct Report {
     pub slots: u64,
     /// What the page table says of it.
     pub entry: Option<String>,
+    /// The delta of a leaf that has one, or the leaf of a delta.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     /// Its fields, entries and regions.
     pub decoded: Decoded,
     /// Its bytes, if they were asked for.
@@ -117,6 +124,17 @@ pub struct Report {
     pub cut_bytes: u64,
     /// What is wrong.
     pub problems: Vec<Problem>,
+}
+
+/// The page beside one, the two being a leaf and its delta.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Beside {
+    /// Its number.
+    pub page: u32,
+    /// Which of the two it is.
+    pub kind: Kind,
+    /// How many entries they have together.
+    pub entries: usize,
 }
 
 /// Runs `pent page`, and prints its report.

@@ -1,11 +1,10 @@
 //! The report as text.
 
 use super::dump::dump_text;
-use super::{Report, Source};
+use super::{Beside, Report, Source};
 use crate::commands::problem_lines;
 use crate::format::count;
-use crate::inspect::EntryLine;
-use crate::inspect::quote;
+use crate::inspect::{EntryLine, Kind, quote};
 use crate::output::{Look, Mood};
 use comfy_table::Cell;
 
@@ -19,6 +18,10 @@ pub(super) fn text(report: &Report, look: Look) -> String {
     let mut out = look.title(&format!("{name}: {}", report.decoded.kind)) + "\n";
     if let Some(tree) = &report.tree {
         out += &format!("of tree {tree:?}\n");
+    }
+    if let Some(Beside { page, kind, entries }) = &report.beside {
+        let what = if *kind == Kind::Delta { "its delta is" } else { "it is the delta of" };
+        out += &format!("{what} page {page}; entries of both together: {}\n", count(*entries as u64));
     }
     if let (Some(slot), true) = (report.slot, report.page.is_some()) {
         out += &format!("in slots {slot}+{}\n", report.slots);

@@ -1,8 +1,8 @@
 //! Which trees there are: the catalog names those of the user, and the doomed are listed in a tree of their own. And what no tree has.
 
 use super::{Forest, NONE, Role};
-use crate::inspect::{Kind, Problem, Structure, Survey};
-use pentimento_btree::inspect::{NodeView, Value};
+use crate::inspect::{Kind, Problem, Structure, Survey, leaf_of};
+use pentimento_btree::inspect::Value;
 use pentimento_storage::PageId;
 use pentimento_storage::inspect::Entry;
 use pentimento_txn::inspect::{CATALOG, DOOMED, origin_of_note, tree_record};
@@ -77,7 +77,7 @@ impl Forest {
         let own = (0..self.tree_of.len()).filter(|&id| self.tree_of[id] as usize == tree).map(|id| PageId(id as u32));
         for page in own {
             let Some(facts) = survey.page(page).filter(|facts| facts.kind == Kind::Leaf) else { continue };
-            let Some(node) = facts.body().and_then(|body| NodeView::parse(page, body).ok()) else { continue };
+            let Some(node) = facts.node(page) else { continue };
             for index in 0..node.count() {
                 if let (Ok(key), Ok((_, Value::Inline(value)))) = (node.key(index), node.value(index)) {
                     entries.push((key.into_vec(), value.to_vec()));
@@ -86,6 +86,16 @@ impl Forest {
         }
         entries.sort();
         entries
+    }
+
+    /// What is wrong with a delta that no leaf has.
+    fn why_no_delta(&self, survey: &Survey, page: PageId) -> String {
+        let Some(leaf) = leaf_of(page) else { return "it is a delta, but its number is not one of a delta".to_owned() };
+        let is_leaf = survey.page(leaf).is_some_and(|facts| facts.kind == Kind::Leaf);
+        if is_leaf && self.tree_of[leaf.0 as usize] != NONE {
+            return format!("it is longer than the delta of page {leaf} may be");
+        }
+        format!("it is a delta, but page {leaf} is no leaf of a tree")
     }
 
     /// Pages that exist, but that no tree reaches. Where a tree has pages that cannot be read, what lies below them is no error of its own.
@@ -108,7 +118,9 @@ impl Forest {
             if broken.contains(&owner) || (!owner_is_known && broken.contains(&CATALOG)) {
                 continue;
             }
-            self.problems.push(Problem::new(Structure::Tree, "it belongs to no tree").page(id));
+            let is_delta = survey.page(page).is_some_and(|facts| facts.kind == Kind::Delta);
+            let what = if is_delta { self.why_no_delta(survey, page) } else { "it belongs to no tree".to_owned() };
+            self.problems.push(Problem::new(Structure::Tree, what).page(id));
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct LevelFacts {
     pub fill: [u64; 10],
 }
 
-/// Keys of a tree that cannot be reached, because a page cannot be read.
+/// Keys of a tree that cannot be reached, because a page cannot be read; or what has become of them lately, if that page is a delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostRange {
     /// The page that cannot be read.
@@ -40,6 +40,8 @@ pub struct LostRange {
     pub from: Option<Box<[u8]>>,
     /// The lost keys are below this one; `None`: to the last.
     pub to: Option<Box<[u8]>>,
+    /// The page is the delta of a leaf that can be read: what the leaf was before is known.
+    pub is_delta: bool,
 }
 
 /// What a tree consists of, as far as it can be read.
@@ -61,6 +63,10 @@ pub struct TreeFacts {
     pub large_values: u64,
     /// Their used bytes, headers included.
     pub large_bytes: u64,
+    /// How many leaves have a delta.
+    pub deltas: u64,
+    /// The used bytes of the deltas, headers included.
+    pub delta_bytes: u64,
     /// Bytes in nodes that no entry uses any more.
     pub garbage_bytes: u64,
     /// Pairs of leaves that are neighbours in the order of keys.
@@ -86,6 +92,8 @@ impl TreeFacts {
             levels: Vec::new(),
             large_values: 0,
             large_bytes: 0,
+            deltas: 0,
+            delta_bytes: 0,
             garbage_bytes: 0,
             neighbours: 0,
             apart: 0,
@@ -101,19 +109,19 @@ impl TreeFacts {
         self.levels.len()
     }
 
-    /// The number of pages, large values included, but not the register.
+    /// The number of pages, large values and deltas included, but not the register.
     #[must_use]
     pub fn pages(&self) -> u64 {
-        self.levels.iter().map(|level| level.nodes).sum::<u64>() + self.large_values
+        self.levels.iter().map(|level| level.nodes).sum::<u64>() + self.large_values + self.deltas
     }
 
     /// The used bytes of all pages, headers included.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        self.levels.iter().map(|level| level.used_bytes).sum::<u64>() + self.large_bytes
+        self.levels.iter().map(|level| level.used_bytes).sum::<u64>() + self.large_bytes + self.delta_bytes
     }
 
-    /// How full the leaves are on average, as a part of the page size.
+    /// How full the leaves are on average, without their deltas, as a part of the page size.
     #[must_use]
     pub fn leaf_fill(&self, page_size: u32) -> f64 {
         let Some(leaves) = self.levels.first().filter(|leaves| leaves.nodes > 0) else { return 0.0 };

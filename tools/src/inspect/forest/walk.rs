@@ -1,9 +1,9 @@
 //! A walk over the pages of one tree, in the order of their keys.
 
 use super::{Forest, LevelFacts, LostRange, NONE, Role, TreeFacts};
-use crate::inspect::{Kind, PageFacts, Structure, Survey};
+use crate::inspect::{DeltaState, Kind, PageFacts, Structure, Survey};
 use pentimento_btree::Key;
-use pentimento_btree::inspect::{LARGE_VALUE_HEADER, NodeView};
+use pentimento_btree::inspect::LARGE_VALUE_HEADER;
 use pentimento_storage::{HEADER_BYTES, PageId};
 
 /// The walk: each node is one level below the node that leads to it, so it goes no deeper than there are levels.
@@ -52,8 +52,7 @@ impl<'w> Walk<'w> {
             return;
         }
         let Some(facts) = self.forest.facts(self.survey, self.tree, at.page) else {
-            let lost = LostRange { page: at.page.0, from: at.lower.map(Box::from), to: at.upper.map(Box::from) };
-            self.known().lost.push(lost);
+            self.lose(at, at.page, false);
             self.last_leaf_end = None;
             return;
         };
@@ -68,6 +67,11 @@ impl<'w> Walk<'w> {
         }
         self.note(facts);
         if facts.kind == Kind::Leaf { self.leaf(at, facts) } else { self.branch(at, facts) }
+    }
+
+    fn lose(&mut self, at: At<'_>, page: PageId, is_delta: bool) {
+        let (from, to) = (at.lower.map(Box::from), at.upper.map(Box::from));
+        self.known().lost.push(LostRange { page: page.0, from, to, is_delta });
     }
 
     fn note(&mut self, facts: &PageFacts) {
@@ -106,8 +110,29 @@ impl<'w> Walk<'w> {
             }
             _ => {}
         }
+        self.delta(at, facts.delta());
         for large in facts.larges() {
             self.large_value(at.page, large.page, large.len);
+        }
+    }
+
+    /// What is beside a leaf, if that is its delta.
+    fn delta(&mut self, at: At<'_>, state: DeltaState) {
+        let Some(delta) = at.page.beside() else { return };
+        match state {
+            DeltaState::None if self.survey.checkpoint.is_beside_unknown(at.page) => self.lose(at, delta, true),
+            DeltaState::None => {}
+            DeltaState::Told | DeltaState::Unread | DeltaState::Unfit => {
+                let is_claimed = self.forest.claim(self.tree, delta, at.page.0);
+                if state != DeltaState::Told {
+                    self.lose(at, delta, true);
+                }
+                let Some(facts) = self.survey.page(delta).filter(|_| is_claimed) else { return };
+                let known = self.known();
+                known.deltas += 1;
+                known.delta_bytes += u64::from(facts.length);
+                known.slots += facts.run.slots;
+            }
         }
     }
 
@@ -131,7 +156,7 @@ impl<'w> Walk<'w> {
     }
 
     fn branch(&mut self, at: At<'_>, facts: &PageFacts) {
-        let Some(node) = facts.body().and_then(|body| NodeView::parse(at.page, body).ok()) else { return };
+        let Some(node) = facts.node(at.page) else { return };
         let separators: Vec<Option<Key<'_>>> = (0..node.count()).map(|index| node.key(index).ok()).collect();
         let is_outside = |key: &Key<'_>| {
             at.lower.is_some_and(|lower| key.as_slice() < lower)
