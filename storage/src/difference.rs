@@ -16,7 +16,7 @@
 use crate::layout::PageHeader;
 use crate::read::Pin;
 use crate::sync::Arc;
-use crate::table::ENTRIES_PER_TABLE_PAGE;
+use crate::table::NUMBERS_PER_TABLE_PAGE;
 use crate::{PageId, Result, Timestamp};
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -54,7 +54,7 @@ impl Pin {
     pub fn pages_changed_since<'p>(&'p self, older: &'p Pin) -> PageDifferences<'p> {
         assert!(self.is_of_same_store(older), "the pins are of different stores");
         let end = self.store().ids.lock().next;
-        let stretches = 0..(end as usize).div_ceil(ENTRIES_PER_TABLE_PAGE);
+        let stretches = 0..(end as usize).div_ceil(NUMBERS_PER_TABLE_PAGE);
         PageDifferences { older, newer: self, stretches, pages: 0..0, end, looked_at: 0 }
     }
 
@@ -117,8 +117,8 @@ impl Iterator for PageDifferences<'_> {
             }
             let table = &self.newer.store().table;
             let stretch = self.stretches.find(|stretch| table.stamp_of(*stretch) > self.older.at())?;
-            let first = (stretch * ENTRIES_PER_TABLE_PAGE) as u32;
-            self.pages = first..self.end.min(first.saturating_add(ENTRIES_PER_TABLE_PAGE as u32));
+            let first = (stretch * NUMBERS_PER_TABLE_PAGE) as u32;
+            self.pages = first..self.end.min(first.saturating_add(NUMBERS_PER_TABLE_PAGE as u32));
             self.looked_at += 1;
         }
     }

@@ -4,6 +4,7 @@
 //! the decoding is the engine's own, so that a tool and the engine cannot disagree about what a byte means.
 
 use crate::layout::{Run, SLOT_BYTES, slots_for};
+use crate::table::NUMBERS_PER_TABLE_PAGE;
 use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES};
 use crate::{Error, PageId, Result, Timestamp, layout, meta, named, open, table_page};
 use std::path::Path;
@@ -14,8 +15,16 @@ pub const META_BYTES: usize = meta::META_BYTES;
 pub const META_OFFSETS: [u64; 2] = meta::META_OFFSETS;
 /// The slots before the first run.
 pub const META_SLOTS: u64 = meta::META_SLOTS;
-/// How many entries or references a table page has.
+/// How many references a table page has.
 pub const TABLE_FANOUT: usize = FANOUT;
+/// How many page numbers a table page of level 0 tells of.
+pub const TABLE_NUMBERS: usize = NUMBERS_PER_TABLE_PAGE;
+
+/// Which page number item `item` of page `index` of level 0 tells of: the even ones come first.
+#[must_use]
+pub fn table_item_number(index: u32, item: usize) -> PageId {
+    table_page::number_of(index as usize, item)
+}
 
 /// A checkpoint, as its meta slot tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +134,7 @@ pub fn choose_meta(head: &[u8], path: &Path) -> Result<Meta> {
 /// Where a table page is, and how to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRef {
-    /// Its slots: one.
+    /// Its slots: one, or two at level 0.
     pub run: Run,
     /// Its CRC-32.
     pub crc: u32,
@@ -164,7 +173,7 @@ pub enum Entry {
 /// What a table page holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TablePage {
-    /// Level 0: entries of consecutive page numbers; `None` where an entry has no known kind.
+    /// Level 0: entries of consecutive page numbers, [`TABLE_NUMBERS`] of them; `None` where an entry has no known kind.
     Entries(Vec<Option<Entry>>),
     /// Higher levels: the table pages below; `None` where there is no reference.
     References(Vec<Option<TableRef>>),
@@ -186,7 +195,12 @@ pub fn table_page(bytes: &[u8], reference: &TableRef, level: u32, index: u32) ->
     let items = table_page::check_bytes(bytes, &reference, level, index)?;
     let items = items.chunks_exact(ITEM_BYTES);
     Ok(if level == 0 {
-        TablePage::Entries(items.map(|item| DiskEntry::decode(item).map(Entry::from)).collect())
+        let first = index as usize * TABLE_NUMBERS;
+        let ids = (first..first + TABLE_NUMBERS).map(|id| PageId(id as u32));
+        let item = |id| items.clone().nth(table_page::item_of(id));
+        let entry =
+            |item: Option<&[u8]>| item.map_or(Some(Entry::NeverUsed), |item| DiskEntry::decode(item).map(Entry::from));
+        TablePage::Entries(ids.map(|id| entry(item(id))).collect())
     } else {
         TablePage::References(items.map(reference_of).collect())
     })
@@ -201,8 +215,11 @@ fn reference_of(item: &[u8]) -> Option<TableRef> {
 }
 
 /// The timestamp of the checkpoint that wrote a table page.
+///
+/// # Panics
+/// When there are fewer bytes than one slot has.
 #[must_use]
-pub fn table_page_timestamp(bytes: &[u8; SLOT_BYTES]) -> Timestamp {
+pub fn table_page_timestamp(bytes: &[u8]) -> Timestamp {
     Timestamp(layout::get_u64(bytes, 16))
 }
 

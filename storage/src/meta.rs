@@ -16,8 +16,7 @@
 //! 3. Since writing is atomic, a meta that does not check out is *damage*. The other one is then believed only if it is known to be
 //!    the newest: a clean close writes both with the `twin` flag set. Else opening fails: what the older checkpoint
 //!    refers to may have been reused since, under perfect checksums.
-//! 4. What is written has format version 3, since pages may be beside others; version 2 had named snapshots, version 1 knew of neither. So no program of before takes
-//!    for whole, or for free, what it does not know. All three are read.
+//! 4. Only format version 3 is read and written. Before there were pages beside others the page table was another, and pages meant something else.
 
 use crate::layout::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Run, SLOT_BYTES, get_u32, get_u64};
 use crate::named::ListRef;
@@ -26,11 +25,8 @@ use std::path::Path;
 
 /// The first bytes of a store.
 pub const MAGIC: &[u8; 8] = b"PENTIMNT";
-/// The newest version of the format that this program writes and reads. It reads all before it, too.
+/// The version of the format that this program writes and reads.
 pub const FORMAT_VERSION: u32 = 3;
-/// The version of a store that always has a list of named snapshots, and of one that has none.
-const FORMAT_WITH_NAMES: u32 = 2;
-const FIRST_FORMAT: u32 = 1;
 
 /// The size of a meta, one sector.
 pub(crate) const META_BYTES: usize = 512;
@@ -107,8 +103,8 @@ impl Meta {
         };
         let checked = get_u32(bytes, CRC_AT) == crc32fast::hash(&bytes[..CRC_AT]);
         let version = get_u32(bytes, 8);
-        if !(FIRST_FORMAT..=FORMAT_VERSION).contains(&version) {
-            // A version that is only a flipped bit must not be taken for a newer format.
+        if version != FORMAT_VERSION {
+            // A version that is only a flipped bit must not be taken for another format.
             return Err(if checked {
                 Error::UnsupportedVersion { path: path.to_owned(), found: version, supported: FORMAT_VERSION }
             } else {
@@ -118,11 +114,7 @@ impl Meta {
         if !checked {
             return Err(damaged("its checksum does not match"));
         }
-        let has_list = match version {
-            FIRST_FORMAT => false,
-            FORMAT_WITH_NAMES => true,
-            _ => bytes[80..96] != [0; 16],
-        };
+        let has_list = bytes[80..96] != [0; 16];
         let meta = Meta {
             page_size: get_u32(bytes, 12),
             twin: get_u32(bytes, 20) & FLAG_TWIN != 0,
@@ -266,20 +258,9 @@ mod tests {
     #[test]
     fn a_meta_survives_its_encoding() {
         let list = ListRef { run: Run { start: 70, slots: 2 }, crc: 1234, len: 3000 };
-        for (list, of_before) in [(None, 1), (Some(list), 2)] {
+        for list in [None, Some(list)] {
             let meta = Meta { list, ..meta(7, true) };
-            let mut bytes = meta.encode();
-            assert_eq!(Meta::decode(&bytes, 1, Path::new("")).unwrap(), meta);
-            assert_eq!(
-                get_u32(&bytes, 8),
-                3,
-                "what knows no pages beside others must not open a store that may have some"
-            );
-            // As programs of before wrote it.
-            bytes[8] = of_before;
-            let crc = crc32fast::hash(&bytes[..CRC_AT]);
-            bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
-            assert_eq!(Meta::decode(&bytes, 1, Path::new("")).unwrap(), meta);
+            assert_eq!(Meta::decode(&meta.encode(), 1, Path::new("")).unwrap(), meta);
         }
     }
 }

@@ -131,7 +131,9 @@ pub(crate) fn decode(bytes: &[u8], list_ref: &ListRef, at: Timestamp) -> Result<
         }
         // A table has a page of its own unless the store was empty; whoever follows the root relies on it.
         let Run { start, slots } = named.root;
-        if slots != u64::from(named.pages > 0) || (slots > 0 && start < META_SLOTS) {
+        // One that is of level 0 may have a second slot.
+        let possible = if named.levels == 1 { 1..=2 } else { u64::from(named.pages > 0)..=u64::from(named.pages > 0) };
+        if !possible.contains(&slots) || (slots > 0 && start < META_SLOTS) {
             return damaged(format!("the page table of {name:?} is said to be in an impossible run of slots"));
         }
         list.push(named);
@@ -175,7 +177,7 @@ mod tests {
             name: name.into(),
             at: Timestamp(at),
             created_ms: 1_700_000_000_000 + at,
-            pages: 100,
+            pages: 200,
             levels: 2,
             root: Run { start: 40 + at, slots: 1 },
             root_crc: 7,

@@ -13,7 +13,7 @@ use crate::planted::Bug;
 use crate::slots::Slots;
 use crate::store::{MetaState, Options, Store};
 use crate::sync::Arc;
-use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
+use crate::table::{NUMBERS_PER_TABLE_PAGE, PageTable};
 use crate::table_differences::TableRoot;
 use crate::table_page::{DiskEntry, DurableTable, TableRef};
 use crate::{Error, PageId, Result, Timestamp};
@@ -62,7 +62,7 @@ impl Store {
         let root = TableRef { run: meta.root, crc: meta.root_crc, newest: meta.timestamp, written: Timestamp::ZERO };
         let mut used = vec![Run { start: 0, slots: META_SLOTS }];
         // A count from disk is not believed before memory is reserved for it: each table page takes a slot.
-        if u64::from(meta.pages.div_ceil(ENTRIES_PER_TABLE_PAGE as u32)) > store_slots {
+        if u64::from(meta.pages.div_ceil(NUMBERS_PER_TABLE_PAGE as u32)) > store_slots {
             return Err(Error::Damaged {
                 structure: "meta slot",
                 page: None,

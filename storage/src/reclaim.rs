@@ -12,7 +12,7 @@
 
 use crate::charges::{Balance, Charged, Charges, Share};
 use crate::history::Version;
-use crate::layout::{Run, SLOT_BYTES};
+use crate::layout::Run;
 use crate::named::Named;
 use crate::place::Place;
 use crate::planted::Bug;
@@ -74,7 +74,7 @@ impl Charged for TableCharge {
     }
 
     fn bytes(&self) -> u64 {
-        SLOT_BYTES as u64
+        self.run.bytes()
     }
 }
 

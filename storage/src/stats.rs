@@ -132,7 +132,7 @@ impl Store {
         };
         let ((versions_retained, bytes_retained), tables_kept) = {
             let reclaimer = self.reclaimer.lock();
-            (reclaimer.retained(), reclaimer.table_pages().count() as u64)
+            (reclaimer.retained(), reclaimer.table_pages().map(|(_, table)| table.run.slots).sum::<u64>())
         };
         let list_slots = self.meta.lock().list.map_or(0, |list| list.run.slots);
         Stats {

@@ -16,8 +16,8 @@ use crate::prefetch::line;
 use crate::sync::{AtomicU64, Ordering};
 use crate::{PageId, Timestamp};
 
-/// How many entries share a table page on disk, and with it a change stamp.
-pub(crate) const ENTRIES_PER_TABLE_PAGE: usize = 84;
+/// How many page numbers share a table page on disk, and with it a change stamp: half of them are beside the others.
+pub(crate) const NUMBERS_PER_TABLE_PAGE: usize = 168;
 
 #[derive(Default)]
 pub(crate) struct Entry {
@@ -86,7 +86,7 @@ impl PageTable {
 
     /// Which stretch of entries, and so which table page, a page belongs to.
     pub fn stretch_of(id: PageId) -> usize {
-        id.0 as usize / ENTRIES_PER_TABLE_PAGE
+        id.0 as usize / NUMBERS_PER_TABLE_PAGE
     }
 
     /// Notes that an entry of `id`'s stretch changed at `at`. Before the commit is noted as installed: the lock under which that happens, and under which a

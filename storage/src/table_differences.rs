@@ -9,7 +9,7 @@
 use crate::layout::Run;
 use crate::medium::Medium;
 use crate::open::check_entry;
-use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES, TableRef, check_page, damaged, level_sizes};
+use crate::table_page::{DiskEntry, FANOUT, ITEM_BYTES, TableRef, check_page, damaged, level_sizes, number_of};
 use crate::{Error, PageId, Result, Timestamp};
 
 /// The page table of a checkpoint.
@@ -75,13 +75,20 @@ impl Walk<'_> {
             return Err(damaged(old.run.start, what));
         }
         (self.visit)(Difference::TablePage { run: old.run, written, replaced })?;
+        if new_items.len() < old_items.len() {
+            return Err(damaged(new.run.start, "a later checkpoint has fewer entries"));
+        }
         let items = old_items.chunks_exact(ITEM_BYTES).zip(new_items.chunks_exact(ITEM_BYTES));
-        let end = if level > 0 { self.sizes[level - 1] } else { self.older.pages as usize };
-        for (position, (old_item, new_item)) in (index * FANOUT..end).zip(items) {
-            if level == 0 {
-                self.entry(PageId(position as u32), old, old_item, new_item)?;
-                continue;
+        if level == 0 {
+            for (item, (old_item, new_item)) in items.enumerate() {
+                let id = number_of(index, item);
+                if id.0 < self.older.pages {
+                    self.entry(id, old, old_item, new_item)?;
+                }
             }
+            return Ok(());
+        }
+        for (position, (old_item, new_item)) in (index * FANOUT..self.sizes[level - 1]).zip(items) {
             let (Some(old_child), Some(new_child)) = (TableRef::decode(old_item), TableRef::decode(new_item)) else {
                 return Err(damaged(old.run.start, "a reference is missing"));
             };

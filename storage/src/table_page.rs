@@ -1,24 +1,37 @@
-//! The page table on disk: a tree of one-slot table pages, 84 entries or references each, shared between checkpoints.
+//! The page table on disk: a tree of table pages, 84 entries or references each, shared between checkpoints.
 //!
 //! ```text
-//! table page:   0 "PTBL"   4 level   8 index   12 zero   16 timestamp of its checkpoint   24 zero (8)   32 items (84 of 24 bytes)
+//! table page:   0 "PTBL"   4 level   8 index   12 zero   16 timestamp of its checkpoint   24 zero (8)   32 items (84 or 168 of 24 bytes)
 //! entry:        0 run, or value of a register    8 birth, or death     16 CRC-32   20 kind: 0 never used, 1 dead, 2 version, 3 register
 //! reference:    0 run of a table page            8 newest birth below  16 CRC-32   20 kind: 0 none, 4 table page
 //! ```
 //!
-//! Level 0 holds entries, page *i* those of the page numbers from 84*i*; a page of a higher level refers to 84 of the level below.
+//! Level 0 holds entries, page *i* those of the 168 page numbers from 168*i*: first the 84 even ones, which take a slot; then, in a second slot, the odd ones, which are beside them.
+//! There is no second slot as long as none of those was ever used. A page of a higher level refers to 84 of the level below, and takes one slot.
 //! The meta slot refers to the single page of the highest level. A table page is never changed in place.
 
 use crate::layout::{Run, SLOT_BYTES, get_u32, get_u64};
 use crate::medium::Medium;
-use crate::table::{ENTRIES_PER_TABLE_PAGE, PageTable};
+use crate::table::{NUMBERS_PER_TABLE_PAGE, PageTable};
 use crate::{Error, PageId, Result, Timestamp};
 
 const MAGIC: &[u8; 4] = b"PTBL";
 const ITEMS_AT: usize = 32;
 pub(crate) const ITEM_BYTES: usize = 24;
-pub(crate) const FANOUT: usize = ENTRIES_PER_TABLE_PAGE;
+pub(crate) const FANOUT: usize = 84;
 const _: () = assert!(ITEMS_AT + FANOUT * ITEM_BYTES == SLOT_BYTES, "a table page fills its slot");
+const _: () = assert!(NUMBERS_PER_TABLE_PAGE == 2 * FANOUT, "a number and the one beside it have an item each");
+
+/// Which item of its table page a page number has.
+pub(crate) fn item_of(id: PageId) -> usize {
+    let pair = id.0 as usize / 2 % FANOUT;
+    if id.beside().is_some() { pair } else { FANOUT + pair }
+}
+
+/// Which page number has item `item` of page `index` of level 0.
+pub(crate) fn number_of(index: usize, item: usize) -> PageId {
+    PageId((index * NUMBERS_PER_TABLE_PAGE + item % FANOUT * 2 + item / FANOUT) as u32)
+}
 
 /// What a page number stands for at a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,19 +108,17 @@ impl TableRef {
 
 /// A table page being built.
 pub(crate) struct TablePage {
-    bytes: Box<[u8; SLOT_BYTES]>,
+    bytes: Vec<u8>,
 }
 
 impl TablePage {
     pub fn new(level: u32, index: u32, at: Timestamp) -> TablePage {
-        TablePage { bytes: Box::new([0; SLOT_BYTES]) }.stamped(level, index, at)
+        TablePage { bytes: vec![0; SLOT_BYTES] }.stamped(level, index, at)
     }
 
     /// A copy of an earlier one, for another checkpoint.
     pub fn copied(from: &[u8], level: u32, index: u32, at: Timestamp) -> TablePage {
-        let mut page = TablePage { bytes: Box::new([0; SLOT_BYTES]) };
-        page.bytes.copy_from_slice(from);
-        page.stamped(level, index, at)
+        TablePage { bytes: from.to_vec() }.stamped(level, index, at)
     }
 
     fn stamped(mut self, level: u32, index: u32, at: Timestamp) -> TablePage {
@@ -120,11 +131,14 @@ impl TablePage {
 
     fn set(&mut self, number: usize, item: [u8; ITEM_BYTES]) {
         let at = ITEMS_AT + number * ITEM_BYTES;
+        if at >= SLOT_BYTES {
+            self.bytes.resize(2 * SLOT_BYTES, 0);
+        }
         self.bytes[at..at + ITEM_BYTES].copy_from_slice(&item);
     }
 
     pub fn set_entry(&mut self, id: PageId, entry: DiskEntry) {
-        self.set(id.0 as usize % FANOUT, entry.encode());
+        self.set(item_of(id), entry.encode());
     }
 
     pub fn set_refs(&mut self, refs: &[TableRef]) {
@@ -147,9 +161,10 @@ impl TablePage {
 /// How many table pages each level has for `pages` page numbers, from level 0 up to the single root.
 pub(crate) fn level_sizes(pages: u32) -> Vec<usize> {
     let mut sizes = Vec::new();
-    let mut size = pages as usize;
+    let (mut size, mut below) = (pages as usize, NUMBERS_PER_TABLE_PAGE);
     while size > 0 {
-        size = size.div_ceil(FANOUT);
+        size = size.div_ceil(below);
+        below = FANOUT;
         sizes.push(size);
         if size == 1 {
             break;
@@ -188,17 +203,19 @@ impl DurableTable {
                 let (items, written) = check_page(medium, table_ref, level as u32, index as u32)?;
                 table_ref.written = written;
                 for (number, item) in items.chunks_exact(ITEM_BYTES).enumerate() {
-                    let position = index * FANOUT + number;
                     if level > 0 {
-                        if position >= sizes[level - 1] {
+                        if index * FANOUT + number >= sizes[level - 1] {
                             break;
                         }
                         let child = TableRef::decode(item);
                         below.push(child.ok_or_else(|| damaged(table_ref.run.start, "a reference is missing"))?);
-                    } else if position < pages as usize {
+                        continue;
+                    }
+                    let id = number_of(index, number);
+                    if id.0 < pages {
                         let entry = DiskEntry::decode(item)
                             .ok_or_else(|| damaged(table_ref.run.start, "an entry has an unknown kind"))?;
-                        visit(PageId(position as u32), entry)?;
+                        visit(id, entry)?;
                     }
                 }
             }
@@ -240,12 +257,15 @@ impl DurableTable {
     /// What the durable checkpoint says of a page.
     pub fn entry(&self, medium: &dyn Medium, id: PageId) -> Option<DiskEntry> {
         let bytes = self.leaf(medium, PageTable::stretch_of(id))?;
-        DiskEntry::decode(bytes[ITEMS_AT..].chunks_exact(ITEM_BYTES).nth(id.0 as usize % FANOUT)?)
+        match bytes[ITEMS_AT..].chunks_exact(ITEM_BYTES).nth(item_of(id)) {
+            Some(item) => DiskEntry::decode(item),
+            None => Some(DiskEntry::NeverUsed),
+        }
     }
 }
 
 fn page_bytes(medium: &dyn Medium, run: Run) -> Option<&[u8]> {
-    if run.slots != 1 {
+    if !(1..=2).contains(&run.slots) {
         return None;
     }
     let address = medium.address(run.offset(), run.bytes())?;
@@ -253,7 +273,7 @@ fn page_bytes(medium: &dyn Medium, run: Run) -> Option<&[u8]> {
     // next one is durable, by the thread that holds the checkpoint or under the lock of the durable table; or to a named snapshot, whose
     // table pages go only when its name has gone, while who looks at them is opening the store, or holds the reclaimer (the checker).
     // SAFETY: the medium vouches for the address, and nobody writes a slot that is retained.
-    Some(unsafe { std::slice::from_raw_parts(address.as_ptr(), SLOT_BYTES) })
+    Some(unsafe { std::slice::from_raw_parts(address.as_ptr(), run.bytes() as usize) })
 }
 
 /// Checks a table page, and returns its items and the timestamp of the checkpoint that wrote it.
@@ -274,13 +294,18 @@ pub(crate) fn check_page<'m>(
 /// The same, for bytes that were read by other means.
 pub(crate) fn check_bytes<'b>(bytes: &'b [u8], table_ref: &TableRef, level: u32, index: u32) -> Result<&'b [u8]> {
     let slot = table_ref.run.start;
-    if bytes.len() != SLOT_BYTES || crc32fast::hash(bytes) != table_ref.crc {
+    let most = if level == 0 { 2 } else { 1 };
+    if bytes.len() % SLOT_BYTES != 0 || !(1..=most).contains(&(bytes.len() / SLOT_BYTES)) {
+        return Err(damaged(slot, "it is too short or too long for a table page"));
+    }
+    if crc32fast::hash(bytes) != table_ref.crc {
         return Err(damaged(slot, "its checksum does not match"));
     }
     if &bytes[..4] != MAGIC || get_u32(bytes, 4) != level || get_u32(bytes, 8) != index {
         return Err(damaged(slot, "it is not the table page that belongs here"));
     }
-    Ok(&bytes[ITEMS_AT..])
+    let items = FANOUT * bytes.len() / SLOT_BYTES;
+    Ok(&bytes[ITEMS_AT..ITEMS_AT + items * ITEM_BYTES])
 }
 
 pub(crate) fn damaged(slot: u64, what: &str) -> Error {

@@ -3,8 +3,7 @@
 //! Promises: a page of a higher level is written if one below it was, or if it is new; everything else is shared; nothing of the durable
 //! table changes before [`DurableTable::apply`].
 
-use crate::table::ENTRIES_PER_TABLE_PAGE;
-use crate::table_page::{DurableTable, TableRef};
+use crate::table_page::{DurableTable, FANOUT, TableRef};
 use std::collections::BTreeMap;
 
 /// New table pages by level and index, over a durable table.
@@ -42,7 +41,7 @@ impl TableUpdate {
 
     /// Which pages of a level must be written, of which `known` exist already; those `moving`, too.
     pub fn parents_to_write(&self, level: usize, known: usize, moving: Vec<usize>) -> Vec<usize> {
-        let changed = self.refs[level - 1].keys().map(|child| child / ENTRIES_PER_TABLE_PAGE);
+        let changed = self.refs[level - 1].keys().map(|child| child / FANOUT);
         let mut parents: Vec<usize> = changed.chain(known..self.sizes[level]).chain(moving).collect();
         parents.sort_unstable();
         parents.dedup();
@@ -51,8 +50,8 @@ impl TableUpdate {
 
     /// The references that a page of a level consists of.
     pub fn children(&self, old: &DurableTable, level: usize, parent: usize) -> Vec<TableRef> {
-        let first = parent * ENTRIES_PER_TABLE_PAGE;
-        let end = self.sizes[level - 1].min(first + ENTRIES_PER_TABLE_PAGE);
+        let first = parent * FANOUT;
+        let end = self.sizes[level - 1].min(first + FANOUT);
         (first..end).map(|index| self.get(old, level - 1, index).expect("levels are complete from below")).collect()
     }
 

@@ -5,6 +5,7 @@
 //! 2. What did not change is shared with it; and what lies where a compaction wants nothing to lie is written anew.
 
 use super::Checkpoint;
+use crate::layout::slots_for;
 use crate::run_writer::RunWriter;
 use crate::sync::Ordering;
 use crate::table::PageTable;
@@ -75,7 +76,8 @@ impl Checkpoint {
         newest: Timestamp,
         writer: &mut RunWriter<'_>,
     ) -> Result<TableRef> {
-        let run = self.store.allocate_run(&mut self.store.slots.lock(), 1)?;
+        let slots = slots_for(page.bytes().len());
+        let run = self.store.allocate_run(&mut self.store.slots.lock(), slots)?;
         self.taken.push(run);
         writer.write(run, page.bytes())?;
         Ok(TableRef { run, crc: crc32fast::hash(page.bytes()), newest, written: self.target })

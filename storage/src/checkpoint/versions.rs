@@ -11,7 +11,7 @@ use crate::layout::{PageHeader, Run, slots_for};
 use crate::place::Place;
 use crate::run_writer::RunWriter;
 use crate::sync::Ordering;
-use crate::table::ENTRIES_PER_TABLE_PAGE;
+use crate::table::NUMBERS_PER_TABLE_PAGE;
 use crate::table_page::DiskEntry;
 use crate::write_set::Private;
 use crate::{PageId, PageMap, Result, Timestamp};
@@ -28,12 +28,12 @@ pub(super) struct Settling {
 impl Checkpoint {
     /// Finds what changed since the previous checkpoint, stretch by stretch, apart from what is about to be superseded.
     pub(super) fn collect(&mut self, superseded: &PageMap<Private>) {
-        for stretch in 0..(self.pages as usize).div_ceil(ENTRIES_PER_TABLE_PAGE) {
+        for stretch in 0..(self.pages as usize).div_ceil(NUMBERS_PER_TABLE_PAGE) {
             if self.store.table.stamp_of(stretch) <= self.previous {
                 continue;
             }
-            let first = (stretch * ENTRIES_PER_TABLE_PAGE) as u32;
-            for id in (first..self.pages.min(first + ENTRIES_PER_TABLE_PAGE as u32)).map(PageId) {
+            let first = (stretch * NUMBERS_PER_TABLE_PAGE) as u32;
+            for id in (first..self.pages.min(first + NUMBERS_PER_TABLE_PAGE as u32)).map(PageId) {
                 if !superseded.contains_key(&id) {
                     self.collect_page(id);
                 }

@@ -11,8 +11,8 @@ use super::scan::Job;
 use crate::{Error, Result};
 use pentimento_btree::inspect::delta_limit;
 use pentimento_storage::inspect::{
-    Entry, META_SLOTS, Meta, TABLE_FANOUT, TablePage, TableRef, check_entry, table_level_sizes, table_page,
-    table_page_timestamp,
+    Entry, META_SLOTS, Meta, TABLE_FANOUT, TABLE_NUMBERS, TablePage, TableRef, check_entry, table_level_sizes,
+    table_page, table_page_timestamp,
 };
 use pentimento_storage::{HEADER_BYTES, PageId, Run, SLOT_BYTES, Timestamp};
 
@@ -218,15 +218,15 @@ impl Checkpoint {
                     index,
                     timestamp,
                 }));
-                let first = index as usize * TABLE_FANOUT;
+                let first = index as usize * if level == 0 { TABLE_NUMBERS } else { TABLE_FANOUT };
                 match (level, found) {
                     (0, Some(TablePage::Entries(entries))) => {
-                        let room = (meta.pages as usize).saturating_sub(first).min(TABLE_FANOUT);
+                        let room = (meta.pages as usize).saturating_sub(first).min(TABLE_NUMBERS);
                         for (number, entry) in entries.into_iter().take(room).enumerate() {
                             self.take(PageId((first + number) as u32), entry, &meta, file);
                         }
                     }
-                    (0, _) => self.entries.resize((first + TABLE_FANOUT).min(meta.pages as usize), None),
+                    (0, _) => self.entries.resize((first + TABLE_NUMBERS).min(meta.pages as usize), None),
                     (_, found) => {
                         let size = sizes[level as usize - 1];
                         let mut references = match found {
@@ -266,7 +266,7 @@ impl Checkpoint {
 
     /// Which page numbers a table page speaks of.
     fn lost(&self, level: u32, index: u32) -> String {
-        let span = (TABLE_FANOUT as u64).pow(level + 1);
+        let span = (TABLE_FANOUT as u64).pow(level) * TABLE_NUMBERS as u64;
         let pages = u64::from(self.meta().map_or(0, |meta| meta.pages));
         let first = u64::from(index) * span;
         format!("{first}..{}", (first + span).min(pages))
@@ -280,12 +280,13 @@ pub(super) fn read_table_page(
     index: u32,
 ) -> Result<(TablePage, Timestamp), String> {
     let run = reference.run;
-    if run.slots != 1 || run.start < META_SLOTS {
+    let most = if level == 0 { 2 } else { 1 };
+    if !(1..=most).contains(&run.slots) || run.start < META_SLOTS {
         return Err("it is said to be in an impossible run of slots".to_owned());
     }
-    let mut bytes = [0; SLOT_BYTES];
+    let mut bytes = vec![0; run.bytes() as usize];
     match file.read(run.offset(), &mut bytes) {
-        Ok(SLOT_BYTES) => {}
+        Ok(read) if read == bytes.len() => {}
         Ok(_) => return Err("it lies past the end of the file".to_owned()),
         Err(error) => return Err(error.to_string()),
     }

@@ -6,7 +6,7 @@ use super::blob::{Blob, Privacy, hex};
 use pentimento_btree::inspect::{
     BodyKind, CellPlace, DeltaView, LARGE_VALUE_HEADER, NodeView, RegionKind, Value, body_kind, regions,
 };
-use pentimento_storage::inspect::{Meta, TABLE_FANOUT, version_header};
+use pentimento_storage::inspect::{Meta, TABLE_NUMBERS, table_item_number, version_header};
 use pentimento_storage::{HEADER_BYTES, PageId, Run};
 use serde::Serialize;
 
@@ -164,7 +164,7 @@ pub fn decode_table(bytes: &[u8], level: u32, index: u32) -> Decoded {
         magic.value = format!("{:?}", String::from_utf8_lossy(&bytes[..4]));
     }
     decoded.regions.push(region(0, 32, "header"));
-    for (number_of, item) in bytes.get(32..).unwrap_or_default().chunks_exact(24).enumerate() {
+    for (number_of, item) in bytes.get(32..).unwrap_or_default().chunks_exact(24).take(TABLE_NUMBERS).enumerate() {
         let (word, at) = (number(&item[..8]), number(&item[8..16]));
         let (crc, kind) = (number(&item[16..20]), number(&item[20..24]));
         let run = Run { start: word & ((1 << 48) - 1), slots: run_slots(word) };
@@ -179,7 +179,7 @@ pub fn decode_table(bytes: &[u8], level: u32, index: u32) -> Decoded {
             other => format!("unknown kind {other}"),
         };
         let start = 32 + number_of * 24;
-        let page = (level == 0).then(|| index * TABLE_FANOUT as u32 + number_of as u32);
+        let page = (level == 0).then(|| table_item_number(index, number_of).0);
         decoded.entries.push(EntryLine {
             index: number_of,
             offset: Some(start),

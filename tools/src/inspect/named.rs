@@ -14,7 +14,8 @@ use super::scan::{Job, Task, scan};
 use super::{Checkpoint, PageFacts, leaf_of};
 use crate::{Interrupt, Result};
 use pentimento_storage::inspect::{
-    Entry, META_SLOTS, NamedCheckpoint, TABLE_FANOUT, TablePage, TableRef, check_entry, table_level_sizes,
+    Entry, META_SLOTS, NamedCheckpoint, TABLE_FANOUT, TABLE_NUMBERS, TablePage, TableRef, check_entry,
+    table_level_sizes,
 };
 use pentimento_storage::{PageId, Run, SLOT_BYTES, Timestamp};
 use std::collections::{HashMap, HashSet};
@@ -251,9 +252,9 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// How many page numbers a file of this length can have: 84 for each slot.
+    /// How many page numbers a file of this length can have: 168 for each slot.
     fn room(&self) -> u64 {
-        (self.file_bytes / SLOT_BYTES as u64).saturating_mul(TABLE_FANOUT as u64)
+        (self.file_bytes / SLOT_BYTES as u64).saturating_mul(TABLE_NUMBERS as u64)
     }
 
     fn wrong(&mut self, page: Option<PageId>, slot: Option<u64>, what: impl Into<String>) {
@@ -286,7 +287,7 @@ impl Walk<'_> {
         }
         let read = read_table_page(self.file, reference, level, index);
         let timestamp = read.as_ref().ok().map(|(_, timestamp)| *timestamp);
-        if run.slots == 1 && run.start >= META_SLOTS {
+        if (1..=2).contains(&run.slots) && run.start >= META_SLOTS {
             let slot = TableSlot { run, level, index, timestamp };
             self.found.named.tables.push(NamedTable { slot, newest: self.at });
         }
@@ -306,7 +307,7 @@ impl Walk<'_> {
             return self.wrong(None, Some(run.start), what);
         }
         self.places.insert((level, index), Younger { run, crc, timestamp });
-        let first = index as usize * TABLE_FANOUT;
+        let first = index as usize * if level == 0 { TABLE_NUMBERS } else { TABLE_FANOUT };
         match page {
             TablePage::Entries(entries) => {
                 for (id, entry) in (first..pages).zip(entries) {
