@@ -14,9 +14,12 @@ const REASONS: &[(&str, &str)] = &[
     ("load.sorted", "LMDB is told to append, so it searches for nothing, and it computes no checksums"),
     (
         "commit.batch",
-        "each of a thousand scattered keys copies its leaf into memory (by profile: fetching and copying leaves about 40 %), where fjall appends a line to a log and a list and sorts later",
+        "each of a thousand scattered keys finds its leaf and copies the leaf's delta, so it waits for memory (by profile, a quarter), where fjall appends a line to a log and a list and sorts later",
     ),
-    ("commit.unsynced", "the same, one leaf a commit: the copy is most of it"),
+    (
+        "commit.unsynced",
+        "the same, one key a commit: waiting for the page table and for the leaf's delta is a third of an insert",
+    ),
     ("remove.size", "leaves that inserts in no order have filled keep a quarter free; fjall and SQLite pack"),
     (
         "remove.apparent",
