@@ -4,6 +4,7 @@ mod common;
 
 use common::{SLOT, Stores, flip, json, pent, shown};
 use insta::assert_snapshot;
+use pentimento_storage::Run;
 use pentimento_tools::inspect::{Checkpoint, Named, StoreFile};
 use std::fs;
 use std::path::Path;
@@ -255,14 +256,15 @@ fn any_byte_of(store: &Path, step: usize) {
     // What a checksum covers: metas, table pages, the used bytes of versions; and the same of named snapshots, and their list.
     let mut covered = vec![0..512, 4096..4608];
     let checkpoint = Checkpoint::read(&file).unwrap();
-    covered.extend(checkpoint.table_pages.iter().map(|page| page.run.offset()..page.run.offset() + SLOT));
+    let bytes_of = |run: Run| run.offset()..run.offset() + run.bytes();
+    covered.extend(checkpoint.table_pages.iter().map(|page| bytes_of(page.run)));
     for page in json(store, &["pages", "app.pent", "--json"])["pages"].as_array().unwrap() {
         if let Some(slot) = page["slot"].as_u64() {
             covered.push(slot * SLOT..slot * SLOT + page["bytes"].as_u64().unwrap());
         }
     }
     let named = &checkpoint.named;
-    covered.extend(named.tables.iter().map(|table| table.slot.run.offset()..table.slot.run.offset() + SLOT));
+    covered.extend(named.tables.iter().map(|table| bytes_of(table.slot.run)));
     for version in &named.versions {
         let at = version.job.run.offset() as usize;
         let length = u32::from_le_bytes(whole[at + 16..at + 20].try_into().unwrap());

@@ -6,7 +6,7 @@ mod common;
 use common::{SLOT, Stores, flip, forge, json, retable, shown};
 use pentimento_btree::inspect::{DeltaView, RegionKind};
 use pentimento_storage::PageId;
-use pentimento_storage::inspect::Entry;
+use pentimento_storage::inspect::{Entry, TABLE_NUMBERS, table_item_number};
 use pentimento_tools::inspect::{Checkpoint, Job, StoreFile};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -182,9 +182,12 @@ fn a_delta_that_no_leaf_has() {
     forge(store, &job_of(store, *delta), |version| version[..4].copy_from_slice(&3_u32.to_le_bytes()));
     let checkpoint = Checkpoint::read(&StoreFile::open(store).unwrap()).unwrap();
     let mut bytes = fs::read(store).unwrap();
-    let table = checkpoint.table_pages[0].run.offset() as usize;
+    let table = checkpoint.table_pages[0].run;
     retable(&mut bytes, &checkpoint, table, |table| {
-        let item = |page: u32| 32 + page as usize * 24..32 + page as usize * 24 + 24;
+        let item = |page: u32| {
+            let number = (0..TABLE_NUMBERS).find(|item| table_item_number(0, *item).0 == page).unwrap();
+            32 + number * 24..56 + number * 24
+        };
         table.copy_within(item(*delta), item(3).start);
         table[item(*delta)].fill(0);
     });

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use pentimento::{Database, Durability};
+use pentimento_storage::Run;
 use pentimento_tools::inspect::{Checkpoint, Job, StoreFile};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -262,8 +263,7 @@ pub fn forge(path: &Path, job: &Job, change: impl FnOnce(&mut [u8])) {
     let crc = crc32fast::hash(&bytes[at..at + length]);
     let named = checkpoint.named.tables.iter().map(|table| table.slot.run);
     for table in checkpoint.table_pages.iter().map(|table| table.run).chain(named) {
-        let start = table.offset() as usize;
-        retable(&mut bytes, &checkpoint, start, |table| {
+        retable(&mut bytes, &checkpoint, table, |table| {
             for item in table[32..].chunks_exact_mut(24).filter(|item| item[16..20] == job.crc.to_le_bytes()) {
                 item[16..20].copy_from_slice(&crc.to_le_bytes());
             }
@@ -273,11 +273,11 @@ pub fn forge(path: &Path, job: &Job, change: impl FnOnce(&mut [u8])) {
 }
 
 /// Changes a table page in place, and the checksums that hang on it.
-pub fn retable(bytes: &mut [u8], checkpoint: &Checkpoint, start: usize, change: impl FnOnce(&mut [u8])) {
-    let slot = SLOT as usize;
-    let before = crc32fast::hash(&bytes[start..start + slot]);
-    change(&mut bytes[start..start + slot]);
-    let after = crc32fast::hash(&bytes[start..start + slot]);
+pub fn retable(bytes: &mut [u8], checkpoint: &Checkpoint, table: Run, change: impl FnOnce(&mut [u8])) {
+    let range = table.offset() as usize..(table.offset() + table.bytes()) as usize;
+    let before = crc32fast::hash(&bytes[range.clone()]);
+    change(&mut bytes[range.clone()]);
+    let after = crc32fast::hash(&bytes[range]);
     if after == before {
         return;
     }
