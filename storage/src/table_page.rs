@@ -295,7 +295,7 @@ pub(crate) fn check_page<'m>(
 pub(crate) fn check_bytes<'b>(bytes: &'b [u8], table_ref: &TableRef, level: u32, index: u32) -> Result<&'b [u8]> {
     let slot = table_ref.run.start;
     let most = if level == 0 { 2 } else { 1 };
-    if bytes.len() % SLOT_BYTES != 0 || !(1..=most).contains(&(bytes.len() / SLOT_BYTES)) {
+    if !bytes.len().is_multiple_of(SLOT_BYTES) || !(1..=most).contains(&(bytes.len() / SLOT_BYTES)) {
         return Err(damaged(slot, "it is too short or too long for a table page"));
     }
     if crc32fast::hash(bytes) != table_ref.crc {
