@@ -9,6 +9,7 @@ mod common;
 
 use common::{Random, cases, pattern};
 use pentimento::{Database, Error, MemoryMedium, Result, SLOT_BYTES};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -62,19 +63,26 @@ fn sample() -> &'static [u8] {
     })
 }
 
+/// The bytes of the table, which has one or two slots.
+fn table(bytes: &[u8]) -> Option<Range<usize>> {
+    let start = run_at(bytes, ROOT_AT);
+    let slots = u16::from_le_bytes(bytes[ROOT_AT + 6..ROOT_AT + 8].try_into().expect("two bytes"));
+    let end = start.saturating_add(usize::from(slots.clamp(1, 2)) * SLOT_BYTES);
+    (end <= bytes.len()).then_some(start..end)
+}
+
 /// The slots of the versions in the table.
 fn versions(bytes: &[u8]) -> Vec<usize> {
-    let table = run_at(bytes, ROOT_AT);
-    let Some(page) = bytes.get(table..table + SLOT_BYTES) else { return Vec::new() };
-    let items = page[ITEMS_AT..].chunks_exact(ITEM_BYTES);
+    let Some(table) = table(bytes) else { return Vec::new() };
+    let items = bytes[table][ITEMS_AT..].chunks_exact(ITEM_BYTES);
     items.filter(|item| u32_at(item, 20) == KIND_VERSION).map(|item| run_at(item, 0)).collect()
 }
 
 /// Makes every checksum right, from the versions up to the meta slots.
 fn seal(bytes: &mut [u8]) {
-    let table = run_at(bytes, ROOT_AT);
-    if table + SLOT_BYTES <= bytes.len() {
-        for at in (table + ITEMS_AT..table + SLOT_BYTES).step_by(ITEM_BYTES) {
+    if let Some(table) = table(bytes) {
+        let items = (table.len() - ITEMS_AT) / ITEM_BYTES;
+        for at in (0..items).map(|item| table.start + ITEMS_AT + item * ITEM_BYTES) {
             let start = run_at(bytes, at);
             if u32_at(bytes, at + 20) != KIND_VERSION || start + ITEM_BYTES > bytes.len() {
                 continue;
@@ -83,7 +91,7 @@ fn seal(bytes: &mut [u8]) {
             let Some(version) = bytes.get(start..end) else { continue };
             put(bytes, at + 16, crc32fast::hash(version));
         }
-        let crc = crc32fast::hash(&bytes[table..table + SLOT_BYTES]);
+        let crc = crc32fast::hash(&bytes[table]);
         METAS.iter().for_each(|meta| put(bytes, meta + ROOT_CRC_AT, crc));
     }
     for meta in METAS {
