@@ -32,6 +32,7 @@ pub const ALL: &[Model] = &[
     Model { name: "a reader beside a checkpoint that settles", preemptions: 3, run: a_reader_beside_settling },
     Model { name: "a checkpoint that settles beside a commit", preemptions: 2, run: settling_beside_a_commit },
     Model { name: "a writer beside a checkpoint that settles", preemptions: 3, run: a_writer_beside_settling },
+    Model { name: "a commit that is found durable", preemptions: 3, run: a_commit_that_is_found_durable },
     Model { name: "readers of what is installed", preemptions: 3, run: readers_of_what_is_installed },
     Model { name: "clones of a reader that go", preemptions: 3, run: clones_that_go },
     Model { name: "registrations that grow", preemptions: 3, run: registrations_that_grow },
@@ -98,12 +99,16 @@ impl Small {
 
     /// As `install_page` in `install.rs`, and `install_pages` after it.
     fn commit(&self, at: u64) -> Version {
+        self.commit_as(at, false)
+    }
+
+    fn commit_as(&self, at: u64, strict: bool) -> Version {
         self.write(at, at);
         let entry = self.table.grow_to(PAGE);
         let old = self.history.supersede(PAGE, entry, Timestamp(at), 0).expect("the page is there");
         entry.install(Timestamp(at), Place::immediate(at));
         self.table.stamp(PAGE, Timestamp(at));
-        self.clock.install(Timestamp(at), false);
+        self.clock.install(Timestamp(at), strict);
         old
     }
 
@@ -176,6 +181,20 @@ fn a_reader_beside_two_commits() {
     small.commit(2);
     small.commit(3);
     reader.join().expect("the reader's end");
+}
+
+/// Whoever is told that a commit is durable sees it, by whomever it was made so.
+fn a_commit_that_is_found_durable() {
+    let small = Small::new();
+    small.commit_as(2, true);
+    let committer = spawn(&small, |small| {
+        if small.clock.durable() >= Timestamp(2) {
+            assert_eq!(small.clock.published(), Timestamp(2), "what is durable is published");
+            assert_eq!(small.pin_and_read(), 2);
+        }
+    });
+    small.clock.durable_up_to(Timestamp(2));
+    committer.join().expect("the committer's end");
 }
 
 fn a_reader_beside_reclamation() {

@@ -47,6 +47,7 @@ pub(crate) fn coarse_ms() -> u64 {
 
 /// A note about something that is changed by one at a time.
 pub(crate) type Flag = std::sync::atomic::AtomicBool;
+pub(crate) type Mark = std::sync::atomic::AtomicU8;
 
 /// The ordering of an access that is not a fence.
 #[track_caller]

@@ -34,7 +34,16 @@ impl<T: Default> Buckets<T> {
     }
 
     /// The element; makes its bucket, and those before it, when they are missing. Any number of threads may do so at once.
+    #[inline]
     pub fn grow_to(&self, index: usize) -> &T {
+        match self.get(index) {
+            Some(element) => element,
+            None => self.grow(index),
+        }
+    }
+
+    #[cold]
+    fn grow(&self, index: usize) -> &T {
         let (bucket, within) = Self::position(index);
         for (earlier, cell) in self.buckets.iter().enumerate().take(bucket + 1) {
             cell.get_or_init(|| (0..FIRST << earlier).map(|_| T::default()).collect());

@@ -4,14 +4,18 @@
 //! 1. A frame has one owner at a time: a write transaction (as [`Frame`]), then, once handed over, the place in the table or the
 //!    history, until reclamation or the checkpointer gives it back.
 //! 2. Frames of the page size, and of a quarter and an eighth of it, are recycled; the first touch of fresh memory costs more than the copy
-//!    into it. When many fresh ones were needed, others are touched ahead of time by whoever has time for it ([`FramePool::prepare`]).
+//!    into it. When many fresh ones were needed, others are cut from slabs ahead of time by whoever has time for it ([`FramePool::prepare`]). What is not needed any more goes: a slab when all of it
+//!    has come back.
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
 use crate::layout::HEADER_BYTES;
 use crate::place::Place;
+use crate::prefetch::line;
+use crate::slab::Slab;
 use crate::sync::{AtomicUsize, Flag, Mutex, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
 /// So many bytes of fresh frames since frames were last prepared are many.
@@ -23,16 +27,17 @@ const PREPARE_UP_TO: usize = 32 << 20;
 const SMALL_SHARE: usize = 4;
 /// Smaller pages than this have no smaller frames.
 const LEAST_DIVIDED: usize = 4096;
-/// How many frames are prepared before others may have them.
-const PREPARED_AT_ONCE: usize = 16;
-/// The size of a page of the system's memory, or less.
-const SYSTEM_PAGE: usize = 4096;
+/// How many frames are released under one lock.
+const RELEASED_AT_ONCE: usize = 64;
 
-/// What stands before the data of every frame, out of a reader's sight. It also shifts frames apart by a cache line.
+/// What stands before the data of every frame, out of a reader's sight. It also shifts frames apart by a cache line. Whether the frame is counted is changed by its owner, or under the
+/// reclaimer's lock.
 #[repr(C, align(64))]
 struct Prefix {
     capacity: usize,
     counted: Flag,
+    /// Whether it was cut from a slab.
+    is_cut: bool,
 }
 
 const PREFIX_BYTES: usize = size_of::<Prefix>();
@@ -80,10 +85,24 @@ impl Frame {
     }
 }
 
+/// A slab that frames were cut from.
+struct Cut {
+    /// Dropped with the last of them.
+    _slab: Slab,
+    frames: usize,
+    /// Those that nobody needs.
+    idle: Vec<Frame>,
+}
+
 /// Frames of one size.
 struct Class {
     capacity: usize,
     spare: Mutex<Vec<Frame>>,
+    /// How many there are, spare ones included, those that slabs have back not. Of those that are made to be spare it learns under their lock.
+    made: AtomicUsize,
+    slabs: Mutex<BTreeMap<usize, Cut>>,
+    /// How many frames slabs have back.
+    idle: AtomicUsize,
     /// How many are kept for reuse, at most.
     spare_max: usize,
     /// Frames are prepared when fewer than the first are spare, until there are as many as the second.
@@ -97,7 +116,16 @@ impl Class {
         let frames = |bytes: usize| bytes / share / capacity;
         let spare_max = frames(spare_bytes);
         let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| frames(bytes).min(spare_max));
-        Class { capacity, spare: Mutex::default(), spare_max, prepared, fresh: AtomicUsize::new(0) }
+        Class {
+            capacity,
+            spare: Mutex::default(),
+            made: AtomicUsize::new(0),
+            slabs: Mutex::default(),
+            idle: AtomicUsize::new(0),
+            spare_max,
+            prepared,
+            fresh: AtomicUsize::new(0),
+        }
     }
 
     fn lacks(&self, frames: usize) -> bool {
@@ -111,12 +139,87 @@ impl Class {
     fn prepare(&self) {
         self.fresh.store(0, Ordering::Relaxed);
         while self.lacks(self.prepared[1]) {
-            let mut frames: Vec<Frame> = (0..PREPARED_AT_ONCE).map(|_| FramePool::make(self.capacity)).collect();
-            for frame in &mut frames {
-                frame.bytes_mut().iter_mut().step_by(SYSTEM_PAGE).for_each(|byte| *byte = 1);
-            }
-            self.spare.lock().append(&mut frames);
+            let Some(slab) = Slab::make() else { return };
+            // SAFETY: each part is ours, has room for a whole frame, and is zero.
+            let cut = |base| unsafe { FramePool::begin(base, self.capacity, true) };
+            let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).take(self.prepared[1]).map(cut).collect();
+            self.slabs.lock().insert(slab.start(), Cut { _slab: slab, frames: frames.len(), idle: Vec::new() });
+            self.add_spare(frames);
         }
+    }
+
+    fn add_spare(&self, mut frames: Vec<Frame>) {
+        let mut spare = self.spare.lock();
+        self.made.fetch_add(frames.len(), Ordering::Relaxed);
+        spare.append(&mut frames);
+    }
+
+    /// A frame that was made before.
+    fn take_again(&self) -> Option<Frame> {
+        if let Some(frame) = self.spare.lock().pop() {
+            return Some(frame);
+        }
+        if self.idle.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut slabs = self.slabs.lock();
+        let mut frames = std::mem::take(&mut slabs.values_mut().find(|cut| !cut.idle.is_empty())?.idle);
+        self.idle.fetch_sub(frames.len(), Ordering::Relaxed);
+        drop(slabs);
+        let frame = frames.pop();
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.add_spare(frames);
+        frame
+    }
+
+    /// Lets go of frames that nobody needs.
+    fn let_go(&self, frames: Vec<Frame>) {
+        self.made.fetch_sub(frames.len(), Ordering::Relaxed);
+        // Given back to the system when no lock is held.
+        let mut gone = Vec::new();
+        for frame in frames {
+            // SAFETY: the frame is ours.
+            if !unsafe { FramePool::prefix(frame.data) }.is_cut {
+                FramePool::free(frame);
+                continue;
+            }
+            let start = Slab::start_of(frame.data);
+            let mut slabs = self.slabs.lock();
+            let Some(cut) = slabs.get_mut(&start) else { unreachable!("a slab stays until all of it has come back") };
+            cut.idle.push(frame);
+            if cut.idle.len() < cut.frames {
+                self.idle.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.idle.fetch_sub(cut.frames - 1, Ordering::Relaxed);
+                gone.extend(slabs.remove(&start));
+            }
+        }
+    }
+
+    /// Memory in frames that are not spare, in bytes.
+    fn in_use(&self) -> usize {
+        let spare = self.spare.lock();
+        (self.made.load(Ordering::Relaxed) - spare.len()) * self.capacity
+    }
+
+    /// Keeps frames for reuse, as long as there are not enough; the others go.
+    fn take_back(&self, frames: impl Iterator<Item = Frame>) {
+        let mut frames = frames.peekable();
+        if frames.peek().is_none() {
+            return;
+        }
+        let mut superfluous = Vec::new();
+        {
+            let mut spare = self.spare.lock();
+            for frame in frames {
+                if spare.len() < self.spare_max {
+                    spare.push(frame);
+                } else {
+                    superfluous.push(frame);
+                }
+            }
+        }
+        self.let_go(superfluous);
     }
 }
 
@@ -124,7 +227,8 @@ impl Class {
 pub(crate) struct FramePool {
     /// The sizes that are recycled, the smallest first. A whole frame and what stands before it take a power of two where pages are divided.
     classes: Vec<Class>,
-    in_use: AtomicUsize,
+    /// Memory in frames of other sizes, in bytes.
+    odd: AtomicUsize,
     counted: AtomicUsize,
 }
 
@@ -134,30 +238,40 @@ impl FramePool {
         let small = [8, 4].into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
         let classes = small.chain([Class::new(page_size, spare_bytes, 1)]).collect();
-        FramePool { classes, in_use: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
+        FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
     }
 
     /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
     pub fn take(&self, len: usize) -> Frame {
-        let class = self.classes.iter().find(|class| class.capacity >= len);
-        let capacity = class.map_or(len.next_multiple_of(64), |class| class.capacity);
-        self.in_use.fetch_add(capacity, Ordering::Relaxed);
-        if let Some(class) = class {
-            if let Some(frame) = class.spare.lock().pop() {
-                return frame;
-            }
-            class.fresh.fetch_add(1, Ordering::Relaxed);
+        let Some(class) = self.classes.iter().find(|class| class.capacity >= len) else {
+            let capacity = len.next_multiple_of(64);
+            self.odd.fetch_add(capacity, Ordering::Relaxed);
+            return Self::make(capacity);
+        };
+        if let Some(frame) = class.take_again() {
+            return frame;
         }
-        Self::make(capacity)
+        class.fresh.fetch_add(1, Ordering::Relaxed);
+        class.made.fetch_add(1, Ordering::Relaxed);
+        Self::make(class.capacity)
     }
 
     fn make(capacity: usize) -> Frame {
         let layout = layout(capacity);
         // SAFETY: the layout's size is not zero.
         let Some(base) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        // SAFETY: the allocation begins with room for the prefix, aligned for it, followed by the data.
+        // SAFETY: allocated with this layout, all of it zero.
+        unsafe { Self::begin(base, capacity, false) }
+    }
+
+    /// Makes a frame of memory.
+    ///
+    /// # Safety
+    /// There are as many bytes at `base` as [`layout`] says, initialised and aligned, and they are the caller's.
+    unsafe fn begin(base: NonNull<u8>, capacity: usize, is_cut: bool) -> Frame {
+        // SAFETY: they begin with room for the prefix, aligned for it, followed by the data.
         let data = unsafe {
-            base.cast::<Prefix>().write(Prefix { capacity, counted: Flag::new(false) });
+            base.cast::<Prefix>().write(Prefix { capacity, counted: Flag::new(false), is_cut });
             base.add(PREFIX_BYTES)
         };
         Frame { data, capacity }
@@ -175,15 +289,13 @@ impl FramePool {
 
     /// Takes a frame back that was never handed over.
     pub fn give_back(&self, frame: Frame) {
-        self.in_use.fetch_sub(frame.capacity, Ordering::Relaxed);
-        if let Some(class) = self.classes.iter().find(|class| class.capacity == frame.capacity) {
-            let mut spare = class.spare.lock();
-            if spare.len() < class.spare_max {
-                spare.push(frame);
-                return;
+        match self.classes.iter().find(|class| class.capacity == frame.capacity) {
+            Some(class) => class.take_back(std::iter::once(frame)),
+            None => {
+                self.odd.fetch_sub(frame.capacity, Ordering::Relaxed);
+                Self::free(frame);
             }
         }
-        Self::free(frame);
     }
 
     fn free(frame: Frame) {
@@ -191,13 +303,17 @@ impl FramePool {
         unsafe { dealloc(frame.data.sub(PREFIX_BYTES).as_ptr(), layout(frame.capacity)) };
     }
 
-    /// Turns a frame into the place of a version of `len` bytes, which from now on owns it, and counts it.
-    pub fn hand_over(&self, frame: Frame, len: usize) -> Place {
+    /// Turns a frame into the place of a version of `len` bytes, which from now on owns it. Tells how much memory is to be [counted](FramePool::count) for it.
+    pub fn hand_over(frame: Frame, len: usize) -> (Place, usize) {
         let place = Place::in_frame(frame.data, len);
-        self.counted.fetch_add(frame.capacity, Ordering::Relaxed);
         // SAFETY: the frame is alive, as we own it.
         unsafe { Self::prefix(frame.data) }.counted.store(true, Ordering::Relaxed);
-        place
+        (place, frame.capacity)
+    }
+
+    /// Counts the memory of frames that were handed over.
+    pub fn count(&self, bytes: usize) {
+        self.counted.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// # Safety
@@ -221,36 +337,59 @@ impl FramePool {
         unsafe { Self::prefix(Self::data_of(place)) }.capacity
     }
 
-    /// From now on only snapshots keep this frame: it does not count towards the limits any more.
+    /// From now on only snapshots keep this frame: it does not count towards the limits any more. Under the reclaimer's lock.
     ///
     /// # Safety
     /// `place` is a frame that has not been released.
     pub unsafe fn uncount(&self, place: Place) {
-        let data = Self::data_of(place);
         // SAFETY: the caller's promise.
-        let prefix = unsafe { Self::prefix(data) };
-        if prefix.counted.swap(false, Ordering::Relaxed) {
-            self.counted.fetch_sub(prefix.capacity, Ordering::Relaxed);
-        }
+        let bytes = unsafe { Self::end_count(place) };
+        self.counted.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Takes back a frame that was handed over.
+    /// The memory that was counted for a frame and is not any more.
     ///
     /// # Safety
-    /// `place` is a frame that has not been released, nobody can reach it any more, and nobody reads it.
-    pub unsafe fn release(&self, place: Place) {
+    /// As for [`uncount`](FramePool::uncount).
+    unsafe fn end_count(place: Place) -> usize {
         // SAFETY: the caller's promise.
-        unsafe {
-            self.uncount(place);
-            let data = Self::data_of(place);
-            let capacity = Self::prefix(data).capacity;
-            self.give_back(Frame { data, capacity });
+        let prefix = unsafe { Self::prefix(Self::data_of(place)) };
+        if !prefix.counted.load(Ordering::Relaxed) {
+            return 0;
+        }
+        prefix.counted.store(false, Ordering::Relaxed);
+        prefix.capacity
+    }
+
+    /// Takes back frames that were handed over. Under the reclaimer's lock.
+    ///
+    /// # Safety
+    /// Each place is a frame that has not been released, nobody can reach it any more, and nobody reads it.
+    pub unsafe fn release(&self, places: &[Place]) {
+        for places in places.chunks(RELEASED_AT_ONCE) {
+            // What stands before the data was last touched when the frame was handed over.
+            places.iter().for_each(|place| line(place.address().wrapping_sub(PREFIX_BYTES)));
+            let (mut counted, mut frames) = (0, Vec::with_capacity(places.len()));
+            for &place in places {
+                let data = Self::data_of(place);
+                // SAFETY: the caller's promise.
+                let capacity = unsafe {
+                    counted += Self::end_count(place);
+                    Self::prefix(data).capacity
+                };
+                frames.push(Frame { data, capacity });
+            }
+            self.counted.fetch_sub(counted, Ordering::Relaxed);
+            for class in &self.classes {
+                class.take_back(frames.extract_if(.., |frame| frame.capacity == class.capacity));
+            }
+            frames.into_iter().for_each(|frame| self.give_back(frame));
         }
     }
 
     /// Memory in frames that are not spare, in bytes.
     pub fn in_use(&self) -> usize {
-        self.in_use.load(Ordering::Relaxed)
+        self.classes.iter().map(Class::in_use).sum::<usize>() + self.odd.load(Ordering::Relaxed)
     }
 
     /// Memory in frames that the limits count, in bytes.
@@ -261,7 +400,10 @@ impl FramePool {
 
 impl Drop for FramePool {
     fn drop(&mut self) {
-        self.classes.iter_mut().for_each(|class| class.spare.get_mut().drain(..).for_each(Self::free));
+        for class in &self.classes {
+            let spare = std::mem::take(&mut *class.spare.lock());
+            class.let_go(spare);
+        }
     }
 }
 
@@ -276,13 +418,14 @@ mod tests {
         frame.body_mut().fill(7);
         assert_eq!(frame.capacity(), 4096);
         let address = frame.bytes().as_ptr();
-        let place = pool.hand_over(frame, 1000);
+        let (place, counted) = FramePool::hand_over(frame, 1000);
+        pool.count(counted);
         assert_eq!((pool.in_use(), pool.counted()), (4096, 4096));
         // SAFETY: handed over above, and released once.
         unsafe {
             pool.uncount(place);
             assert_eq!((pool.in_use(), pool.counted(), pool.capacity_of(place)), (4096, 0, 4096));
-            pool.release(place);
+            pool.release(&[place]);
         }
         assert_eq!((pool.in_use(), pool.counted()), (0, 0));
         let again = pool.take(4096);
@@ -321,10 +464,33 @@ mod tests {
         pool.prepare();
         assert!(!pool.wants_more());
         let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
-        assert!((256..256 + PREPARED_AT_ONCE).contains(&spare[2]), "{spare:?} frames fill the pool");
-        assert_eq!(spare[..2], [0, 0], "nobody wanted smaller ones");
+        assert_eq!(spare, [0, 0, 256], "frames of the size that was wanted fill the pool");
         assert_eq!(pool.in_use(), many * 4096, "spare frames are in nobody's use");
         frames.into_iter().for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
+    }
+
+    /// Frames that were cut come back beyond what is kept: they are taken again, and a slab goes with its last one.
+    #[test]
+    fn a_slab_goes_when_all_of_it_has_come_back() {
+        let pool = FramePool::new(4096, 1 << 20);
+        let class = &pool.classes[2];
+        class.prepare();
+        let idle = || class.idle.load(Ordering::Relaxed);
+        let cut: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
+        let others: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
+        assert_eq!((class.slabs.lock().len(), pool.in_use()), (1, 512 * 4096));
+        others.into_iter().for_each(|frame| pool.give_back(frame));
+        let mut cut = cut.into_iter();
+        cut.by_ref().take(200).for_each(|frame| pool.give_back(frame));
+        assert_eq!((idle(), pool.in_use()), (200, 56 * 4096), "what is kept are the others");
+        let again: Vec<_> = (0..300).map(|_| pool.take(4096)).collect();
+        assert_eq!((idle(), class.slabs.lock().len(), pool.in_use()), (0, 1, 356 * 4096));
+        assert_eq!(class.fresh.load(Ordering::Relaxed), 256, "none was made for them");
+        again.into_iter().chain(cut).for_each(|frame| pool.give_back(frame));
+        assert_eq!(pool.in_use(), 0);
+        let spare = std::mem::take(&mut *class.spare.lock());
+        class.let_go(spare);
+        assert_eq!((idle(), class.slabs.lock().len()), (0, 0), "nobody has any of it");
     }
 }

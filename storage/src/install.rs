@@ -4,11 +4,12 @@
 //! is stored, then the new place. Readers load place, then birth. See "Reading" in the design for why this is sound.
 //! Nothing here can fail: whatever can was done before.
 
+use crate::frame::FramePool;
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::reclaim::Superseded;
 use crate::store::Store;
-use crate::sync::Ordering;
+use crate::sync::{Count, Ordering};
 use crate::write_set::{Private, State, WriteSet, stamp};
 use crate::{PageId, Timestamp};
 
@@ -39,24 +40,21 @@ impl WriteSet {
             store.clock.install(at, strict);
             note(at);
         });
-        let count = superseded.len();
-        // Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
-        store.reclaimer.lock().add(superseded);
+        let due = store.add_superseded(superseded);
         drop(self);
-        store.reclaim_after(count);
+        store.reclaim_if(due);
         at
     }
 
     /// Installs all pages, and has the commit noted as installed. The turn is kept.
     pub(crate) fn install_pages(&mut self, note: impl FnOnce(Timestamp)) -> Vec<Superseded> {
-        let store = self.store().clone();
         let at = self.birth();
-        let (pages, saved) = self.take_all();
-        saved.into_iter().for_each(|private| self.give_up(private));
-
+        self.forget_savepoints();
+        let pages = std::mem::take(&mut self.pages);
+        let store = self.store();
         let mut superseded = Vec::with_capacity(pages.len());
         let mut freed = Vec::new();
-        let versions = pages.len() as u64;
+        let (mut counted, versions) = (0, pages.len() as u64);
         let planted = store.options.has(Bug::PublishBeforeInstall);
         if planted {
             store.clock.install(at, false);
@@ -65,27 +63,40 @@ impl WriteSet {
             if planted {
                 crate::sync::thread::sleep(std::time::Duration::from_micros(200));
             }
-            store.install_page(id, private, at, &mut superseded, &mut freed);
+            counted += store.install_page(id, private, at, &mut superseded, &mut freed);
         }
-        // Page numbers may be reused at once: older timestamps find the old page in the history.
-        store.ids.lock().free.append(&mut freed);
+        store.frames.count(counted);
+        if !freed.is_empty() {
+            // Page numbers may be reused at once: older timestamps find the old page in the history.
+            store.ids.lock().free.append(&mut freed);
+        }
         note(at);
-        store.counters.commits.fetch_add(1, Ordering::Relaxed);
-        store.counters.versions_installed.fetch_add(versions, Ordering::Relaxed);
+        // Nobody else counts these: we have the turn.
+        let add = |count: &Count, more| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(&store.counters.commits, 1);
+        add(&store.counters.versions_installed, versions);
         superseded
     }
 }
 
 impl Store {
-    /// A bounded amount of reclamation, after a commit that superseded so many versions.
-    pub(crate) fn reclaim_after(&self, superseded: usize) {
-        let budget = RECLAIM_BUDGET + 2 * superseded;
+    /// Has what a commit superseded wait for reclamation. Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
+    /// Tells how many versions had better be judged or freed afterwards.
+    pub(crate) fn add_superseded(&self, superseded: Vec<Superseded>) -> Option<usize> {
+        let budget = RECLAIM_BUDGET + 2 * superseded.len();
         let mut reclaimer = self.reclaimer.lock();
-        if reclaimer.is_due(self) {
-            reclaimer.pass(self, budget);
+        reclaimer.add(superseded);
+        reclaimer.is_due(self).then_some(budget)
+    }
+
+    /// A bounded amount of reclamation, if one is due.
+    pub(crate) fn reclaim_if(&self, due: Option<usize>) {
+        if let Some(budget) = due {
+            self.reclaim(budget);
         }
     }
 
+    /// Tells the memory that is to be counted for the new version.
     fn install_page(
         &self,
         id: PageId,
@@ -93,12 +104,15 @@ impl Store {
         at: Timestamp,
         superseded: &mut Vec<Superseded>,
         freed: &mut Vec<PageId>,
-    ) {
+    ) -> usize {
         let Private { state, owner, fresh, .. } = private;
+        let mut counted = 0;
         let place = match state {
             State::Frame { mut frame, len } => {
                 let len = stamp(&mut frame, id, owner, at, len).len();
-                self.frames.hand_over(frame, len)
+                let (place, bytes) = FramePool::hand_over(frame, len);
+                counted = bytes;
+                place
             }
             State::Spilled { place, crc, .. } => {
                 self.spilled.lock().insert((id, at), crc);
@@ -108,7 +122,7 @@ impl Store {
             State::Freed => {
                 freed.extend(id.if_given_out());
                 if fresh {
-                    return;
+                    return 0;
                 }
                 Place::NOWHERE
             }
@@ -125,5 +139,6 @@ impl Store {
         }
         entry.install(at, place);
         self.table.stamp(id, at);
+        counted
     }
 }

@@ -12,7 +12,8 @@ use crate::Timestamp;
 use crate::buckets::Buckets;
 use crate::sharers::Sharers;
 use crate::sync::{
-    Arc, AtomicU64, AtomicUsize, Flag, Mutex, Ordering, PROBES, coarse_ms, fence, fence_after_exchange, thread_local,
+    Arc, AtomicU64, AtomicUsize, Flag, Mark, Mutex, Ordering, PROBES, coarse_ms, fence, fence_after_exchange,
+    thread_local,
 };
 use std::cell::Cell;
 
@@ -38,9 +39,9 @@ struct Slot {
     asked: AtomicU64,
     /// How many share the registration beside the one who must be there.
     sharers: Sharers,
-    /// Whether there is a note.
-    noted: Flag,
-    note: Mutex<Note>,
+    kind: Mark,
+    is_labelled: Flag,
+    label: Mutex<Option<Arc<str>>>,
 }
 
 const _: () = assert!(cfg!(pentimento_schedules) || size_of::<Slot>() == 64, "a registration is one line");
@@ -52,7 +53,8 @@ const LIFE_COUNT_BITS: u32 = 20;
 impl Slot {
     /// A new reader is there, which nobody else knows yet.
     #[inline]
-    fn begin_life(&self) {
+    fn begin_life(&self, kind: ReaderKind) {
+        self.kind.store(kind as u8, Ordering::Relaxed);
         let count = self.life.load(Ordering::Relaxed).wrapping_add(1) & ((1 << LIFE_COUNT_BITS) - 1);
         self.life.store(coarse_ms() << LIFE_COUNT_BITS | count, Ordering::Relaxed);
     }
@@ -61,16 +63,13 @@ impl Slot {
         self.asked.load(Ordering::Relaxed) == self.life.load(Ordering::Relaxed) + 1
     }
 
-    fn take_note(&self, take: impl FnOnce(&mut Note)) {
-        take(&mut self.note.lock());
-        self.noted.store(true, Ordering::Relaxed);
+    fn kind(&self) -> ReaderKind {
+        let kind = self.kind.load(Ordering::Relaxed);
+        [ReaderKind::Writer, ReaderKind::Checkpoint]
+            .into_iter()
+            .find(|some| *some as u8 == kind)
+            .unwrap_or(ReaderKind::Snapshot)
     }
-}
-
-#[derive(Default, Clone)]
-struct Note {
-    label: Option<Arc<str>>,
-    kind: Option<ReaderKind>,
 }
 
 /// What tells a reader from others, and from those that come after it.
@@ -126,7 +125,7 @@ impl Registry {
             fence_after_exchange();
             let now = published.load(Ordering::Relaxed);
             if now == pin {
-                slot.begin_life();
+                slot.begin_life(ReaderKind::Snapshot);
                 return (index, Timestamp(pin));
             }
             pin = now;
@@ -140,8 +139,7 @@ impl Registry {
         let index = self.claim(at.0);
         fence_after_exchange();
         let slot = self.slots.get(index).expect("claimed slots exist");
-        slot.begin_life();
-        slot.take_note(|note| note.kind = Some(kind));
+        slot.begin_life(kind);
         index
     }
 
@@ -179,7 +177,8 @@ impl Registry {
 
     pub fn label(&self, index: usize, label: Arc<str>) {
         if let Some(slot) = self.slots.get(index) {
-            slot.take_note(|note| note.label = Some(label));
+            *slot.label.lock() = Some(label);
+            slot.is_labelled.store(true, Ordering::Relaxed);
         }
     }
 
@@ -202,9 +201,9 @@ impl Registry {
     /// Ends a registration that nobody shares.
     pub fn release(&self, index: usize) {
         let Some(slot) = self.slots.get(index) else { return };
-        if slot.noted.load(Ordering::Relaxed) {
-            *slot.note.lock() = Note::default();
-            slot.noted.store(false, Ordering::Relaxed);
+        if slot.is_labelled.load(Ordering::Relaxed) {
+            *slot.label.lock() = None;
+            slot.is_labelled.store(false, Ordering::Relaxed);
         }
         if slot.asked.load(Ordering::Relaxed) != 0 {
             slot.asked.store(0, Ordering::Relaxed);
@@ -245,13 +244,13 @@ impl Registry {
             .filter_map(|index| {
                 let slot = self.slots.get(index)?;
                 let pin = slot.pin.load(Ordering::Relaxed).checked_sub(1)?;
-                let note = slot.note.lock().clone();
+                let label = slot.label.lock().clone();
                 let life = slot.life.load(Ordering::Relaxed);
                 Some(ReaderInfo {
                     id: ReaderId { slot: index, life },
                     at: Timestamp(pin),
-                    kind: note.kind.unwrap_or(ReaderKind::Snapshot),
-                    label: note.label,
+                    kind: slot.kind(),
+                    label,
                     age_ms: now.saturating_sub(life >> LIFE_COUNT_BITS),
                     is_asked_to_stop: slot.is_asked(),
                 })

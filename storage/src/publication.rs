@@ -24,6 +24,9 @@ struct State {
 pub(crate) struct Publication {
     installed: AtomicU64,
     published: AtomicU64,
+    /// What `durable` of the state was a moment ago, or is.
+    durable_at_least: AtomicU64,
+    /// Whoever changes one of those has its lock.
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -34,6 +37,7 @@ impl Publication {
         Publication {
             installed: AtomicU64::new(at.0),
             published: AtomicU64::new(at.0),
+            durable_at_least: AtomicU64::new(at.0),
             state: Mutex::new(State { durable: at, ..State::default() }),
             moved: Condvar::new(),
         }
@@ -79,6 +83,7 @@ impl Publication {
     pub fn durable_up_to(&self, at: Timestamp) {
         let mut state = self.state.lock();
         state.durable = state.durable.max(at);
+        self.durable_at_least.store(state.durable.0, Ordering::Relaxed);
         state.unjournaled.take_if(|unjournaled| *unjournaled <= at);
         while state.strict.front().is_some_and(|strict| *strict <= at) {
             state.strict.pop_front();
@@ -92,7 +97,8 @@ impl Publication {
             return;
         }
         let limit = state.strict.front().map_or(self.installed().0, |strict| strict.0 - 1);
-        if self.published.fetch_max(limit, Ordering::Release) < limit {
+        if self.published.load(Ordering::Relaxed) < limit {
+            self.published.store(limit, Ordering::Release);
             // Whoever waits for commits looks under the lock that we hold. With nobody waiting this is a load.
             self.moved.notify_all();
         }
@@ -113,9 +119,14 @@ impl Publication {
         self.moved.notify_all();
     }
 
-    /// Everything up to here would survive a crash.
+    /// Everything up to here would survive a crash. Whoever finds his commit durable finds it published, and the other way round.
     pub fn durable(&self) -> Timestamp {
         self.state.lock().durable
+    }
+
+    /// Everything up to here would survive a crash; some more may, and nothing is said of what is published.
+    pub fn durable_at_least(&self) -> Timestamp {
+        Timestamp(self.durable_at_least.load(Ordering::Relaxed))
     }
 
     /// Waits until something was published, became durable or was [woken](Publication::wake), at most `limit`; not at all if `is_over` says so of what is published, or

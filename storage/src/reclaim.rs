@@ -22,6 +22,9 @@ use crate::table_page::TableRef;
 use crate::{PageId, Timestamp};
 use std::collections::VecDeque;
 
+/// Room for as many versions as a pass usually finds free.
+const CHUNK: usize = 64;
+
 /// A superseded version in the history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Superseded {
@@ -238,7 +241,11 @@ impl Reclaimer {
             None => {
                 match self.free.last_mut() {
                     Some(chunk) => chunk.push(superseded),
-                    None => self.free.push(vec![superseded]),
+                    None => {
+                        let mut chunk = Vec::with_capacity(CHUNK);
+                        chunk.push(superseded);
+                        self.free.push(chunk);
+                    }
                 }
                 self.free_items += 1;
             }
@@ -266,7 +273,7 @@ impl Reclaimer {
     }
 
     fn free_some(&mut self, store: &Store, budget: usize) -> u64 {
-        let mut runs: Vec<Run> = Vec::new();
+        let (mut runs, mut frames) = (Vec::<Run>::new(), Vec::with_capacity(budget.min(self.free_items as usize)));
         let mut freed = 0;
         while freed < budget as u64
             && let Some(chunk) = self.free.last_mut()
@@ -279,13 +286,14 @@ impl Reclaimer {
             let version = store.history.remove(superseded.id, superseded.birth);
             let Version { place, .. } = version.expect("what is charged or pending is in the history");
             if place.is_frame() {
-                // SAFETY: the version was superseded before every registration that can still look for it, and no pin lies in its life: no
-                // reader can find it, and those that could have found it are gone. It is out of the history, so this is the only release.
-                unsafe { store.release_frame(place) };
+                frames.push(place);
             } else if place.is_medium() && !store.options.has(Bug::ReuseRetainedSlots) {
                 runs.push(store.run_of(place).expect("a version's place lies in the medium"));
             }
         }
+        // SAFETY: the versions were superseded before every registration that can still look for them, and no pin lies in their lives: no
+        // reader can find them, and those that could have found them are gone. They are out of the history, so this is the only release.
+        unsafe { store.release_frames(&frames) };
         let slots = runs.iter().map(|run| run.slots).sum();
         while freed < budget as u64
             && let Some(chunk) = self.free_tables.last_mut()
@@ -312,13 +320,10 @@ impl Reclaimer {
         for pin in self.kept.gone(&self.readers) {
             self.kept.release(pin, &self.readers, &mut free);
         }
-        let mut freed = 0;
-        for frame in free.into_iter().flatten() {
-            freed += 1;
-            // SAFETY: nobody registered in its life was there when the checkpointer looked, but those it was charged to, and they are gone.
-            unsafe { store.release_frame(frame.place) };
-        }
-        freed
+        let places: Vec<Place> = free.iter().flatten().map(|frame| frame.place).collect();
+        // SAFETY: nobody registered in their lives was there when the checkpointer looked, but those they were charged to, and they are gone.
+        unsafe { store.release_frames(&places) };
+        places.len() as u64
     }
 
     /// From now on these named snapshots are pins, and no others. `list` is by timestamp.
@@ -380,6 +385,7 @@ impl Reclaimer {
             return;
         }
         self.look(store);
+        let mut free = Vec::new();
         for (place, birth, end) in frames {
             match Charges::<KeptFrame>::newest_needing(&self.readers, birth, end) {
                 Some(pin) => {
@@ -390,10 +396,11 @@ impl Reclaimer {
                     };
                     self.kept.charge(pin, KeptFrame { place, birth, bytes }, &self.readers);
                 }
-                // SAFETY: table and history name slots instead since before the fence of the look; who registers after it finds those.
-                None => unsafe { store.release_frame(place) },
+                None => free.push(place),
             }
         }
+        // SAFETY: table and history name slots instead since before the fence of the look; who registers after it finds those.
+        unsafe { store.release_frames(&free) };
     }
 }
 

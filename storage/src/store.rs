@@ -255,6 +255,12 @@ impl Store {
         self.clock.durable()
     }
 
+    /// Everything up to this timestamp would survive a crash, and some more may: takes no lock.
+    #[must_use]
+    pub fn durable_at_least(&self) -> Timestamp {
+        self.clock.durable_at_least()
+    }
+
     /// The durable checkpoint: up to here the medium itself has everything. [`Timestamp::ZERO`] in a store in memory.
     #[must_use]
     pub fn checkpointed(&self) -> Timestamp {
@@ -426,13 +432,13 @@ impl Store {
         self.poisoned.load(Ordering::SeqCst)
     }
 
-    /// Gives back a place that nobody can reach any more.
+    /// Gives back frames that nobody can reach any more. Under the reclaimer's lock.
     ///
     /// # Safety
-    /// The version there is in no table and no history (or both are going away), and nobody reads it.
-    pub(crate) unsafe fn release_frame(&self, place: Place) {
+    /// The versions there are in no table and no history (or both are going away), and nobody reads them.
+    pub(crate) unsafe fn release_frames(&self, places: &[Place]) {
         // SAFETY: the caller's promise; a frame's place is released once because it is taken out of table or history first.
-        unsafe { self.frames.release(place) };
+        unsafe { self.frames.release(places) };
     }
 }
 
@@ -447,10 +453,9 @@ impl Drop for Store {
         }
         self.history.for_each(|_, version| frames.push(version.place));
         frames.extend(self.reclaimer.get_mut().drain_kept());
-        for place in frames.into_iter().filter(|place| place.is_frame()) {
-            // SAFETY: each frame is in exactly one of table, history and kept frames, and all three go away now.
-            unsafe { self.release_frame(place) };
-        }
+        frames.retain(|place| place.is_frame());
+        // SAFETY: each frame is in exactly one of table, history and kept frames, and all three go away now.
+        unsafe { self.release_frames(&frames) };
     }
 }
 

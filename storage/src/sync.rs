@@ -23,10 +23,10 @@ mod real {
     /// How often somebody looks for the writer's turn before he goes to sleep.
     pub(crate) const TURN_LOOKS: usize = 32;
 
-    /// A sequentially consistent fence right behind a read-modify-write. On x86-64 each of these is a full fence in itself ("locked instructions
+    /// A sequentially consistent fence behind a read-modify-write that follows what is to be ordered. On x86-64 each of these is a full fence in itself ("locked instructions
     /// have a total order", and loads and stores are not reordered with them: Intel SDM 3A 9.2.3, AMD APM 2 7.4.2), so only the compiler must be kept from reordering.
     #[inline(always)]
-    pub(crate) fn fence_after_exchange() {
+    pub fn fence_after_exchange() {
         if cfg!(target_arch = "x86_64") {
             std::sync::atomic::compiler_fence(Ordering::SeqCst);
         } else {
@@ -67,7 +67,8 @@ mod real {
     pub(crate) const HISTORY_SHARDS: usize = 2;
     pub(crate) const TURN_LOOKS: usize = 1;
 
-    pub(crate) fn fence_after_exchange() {
+    /// A sequentially consistent fence.
+    pub fn fence_after_exchange() {
         fence(Ordering::SeqCst);
     }
 
@@ -79,10 +80,12 @@ mod real {
     }
 }
 
-pub use real::stand_back;
 pub(crate) use real::*;
+pub use real::{fence_after_exchange, stand_back};
 
 /// A count of events, for people.
 pub(crate) type Count = std::sync::atomic::AtomicU64;
 /// A note about something that is changed by one at a time.
 pub(crate) type Flag = std::sync::atomic::AtomicBool;
+/// The same, of more than two kinds.
+pub(crate) type Mark = std::sync::atomic::AtomicU8;

@@ -89,10 +89,13 @@ impl PageTable {
         id.0 as usize / NUMBERS_PER_TABLE_PAGE
     }
 
-    /// Notes that an entry of `id`'s stretch changed at `at`. Before the commit is noted as installed: the lock under which that happens, and under which a
+    /// Notes that an entry of `id`'s stretch changed at `at`. Under the writer's turn, and before the commit is noted as installed: the lock under which that happens, and under which a
     /// checkpoint chooses its timestamp, orders the two.
     pub fn stamp(&self, id: PageId, at: Timestamp) {
-        self.stamps.grow_to(Self::stretch_of(id)).fetch_max(at.0, Ordering::Relaxed);
+        let stamp = self.stamps.grow_to(Self::stretch_of(id));
+        if stamp.load(Ordering::Relaxed) < at.0 {
+            stamp.store(at.0, Ordering::Relaxed);
+        }
     }
 
     /// The newest timestamp that changed a stretch.

@@ -37,7 +37,7 @@ impl WriteSet {
         checkpoint.pages = store.ids.lock().next;
         checkpoint.collect(&self.pages);
         checkpoint.write_versions()?;
-        for (&id, private) in &self.pages {
+        for (id, private) in self.pages.iter() {
             // As if this transaction had never had the page. But an earlier one of that number may have died since the previous checkpoint.
             if private.fresh && matches!(private.state, State::Freed) {
                 checkpoint.collect_page(id);
@@ -60,14 +60,13 @@ impl WriteSet {
             store.clock.install_unjournaled(at);
             note(at);
         });
-        let count = superseded.len();
-        store.reclaimer.lock().add(superseded);
+        let due = store.add_superseded(superseded);
         checkpoint
             .make_durable(Some(update), None)
             .map_err(|source| Error::OutcomeUnknown { at: target, source: Box::new(source) })?;
         checkpoint.finish(started);
         drop(self);
-        store.reclaim_after(count);
+        store.reclaim_if(due);
         store.cut_tail(CUT_SLOTS);
         Ok(target)
     }

@@ -38,7 +38,8 @@ use crate::sync::{Arc, Ordering};
 use crate::table_page::{DiskEntry, TableRef};
 use crate::table_update::TableUpdate;
 use crate::turn::Patience;
-use crate::{PageId, PageMap, Result, Timestamp};
+use crate::write_set::PrivatePages;
+use crate::{PageId, Result, Timestamp};
 use std::time::Instant;
 
 /// What one table entry becomes.
@@ -171,7 +172,7 @@ impl Checkpoint {
 
     /// Steps 2 and 3.
     pub(crate) fn write_all(&mut self) -> Result<TableUpdate> {
-        self.collect(&PageMap::default());
+        self.collect(&PrivatePages::default());
         self.write_versions()?;
         self.write_table()
     }

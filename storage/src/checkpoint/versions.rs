@@ -13,8 +13,8 @@ use crate::run_writer::RunWriter;
 use crate::sync::Ordering;
 use crate::table::NUMBERS_PER_TABLE_PAGE;
 use crate::table_page::DiskEntry;
-use crate::write_set::Private;
-use crate::{PageId, PageMap, Result, Timestamp};
+use crate::write_set::PrivatePages;
+use crate::{PageId, Result, Timestamp};
 
 /// A version that a checkpoint gives slots to.
 pub(super) struct Settling {
@@ -27,14 +27,14 @@ pub(super) struct Settling {
 
 impl Checkpoint {
     /// Finds what changed since the previous checkpoint, stretch by stretch, apart from what is about to be superseded.
-    pub(super) fn collect(&mut self, superseded: &PageMap<Private>) {
+    pub(super) fn collect(&mut self, superseded: &PrivatePages) {
         for stretch in 0..(self.pages as usize).div_ceil(NUMBERS_PER_TABLE_PAGE) {
             if self.store.table.stamp_of(stretch) <= self.previous {
                 continue;
             }
             let first = (stretch * NUMBERS_PER_TABLE_PAGE) as u32;
             for id in (first..self.pages.min(first + NUMBERS_PER_TABLE_PAGE as u32)).map(PageId) {
-                if !superseded.contains_key(&id) {
+                if !superseded.contains(id) {
                     self.collect_page(id);
                 }
             }

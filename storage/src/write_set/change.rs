@@ -15,7 +15,7 @@ impl WriteSet {
     #[inline]
     pub fn private_page(&mut self, id: PageId, capacity: usize) -> Option<BodyMut<'_>> {
         let epoch = self.epoch;
-        match self.pages.get_mut(&id) {
+        match self.pages.get_mut(id) {
             Some(Private { state: State::Frame { frame, len }, epoch: since, .. })
                 if *since == epoch && frame.capacity() >= HEADER_BYTES + capacity =>
             {
@@ -43,14 +43,14 @@ impl WriteSet {
 
     fn own(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<BodyMut<'_>> {
         let epoch = self.epoch;
-        let at_hand = self.pages.get(&id).is_some_and(|private| {
+        let at_hand = self.pages.get(id).is_some_and(|private| {
             private.epoch == epoch
                 && matches!(&private.state, State::Frame { frame, .. } if frame.capacity() >= HEADER_BYTES + capacity)
         });
         if !at_hand {
             self.make_private(id, capacity, stays)?;
         }
-        match self.pages.get_mut(&id).map(|private| &mut private.state) {
+        match self.pages.get_mut(id).map(|private| &mut private.state) {
             Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
             _ => unreachable!("the page was made private above"),
         }
@@ -60,7 +60,7 @@ impl WriteSet {
     fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
         check_len(capacity)?;
         self.spill_if_needed()?;
-        let (used, owner, fresh) = match self.pages.get(&id) {
+        let (used, owner, fresh) = match self.pages.get(id) {
             Some(private) => (self.private_body(id, &private.state)?, private.owner, private.fresh),
             None => {
                 let place = self.base.place(id)?;
@@ -113,7 +113,7 @@ impl WriteSet {
     pub fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>> {
         check_len(capacity)?;
         let Some(beside) = id.beside() else { return Ok(None) };
-        let fresh = match self.pages.get(&beside) {
+        let fresh = match self.pages.get(beside) {
             Some(Private { state: State::Freed, fresh, .. }) => *fresh,
             Some(_) => return Ok(None),
             None if self.store().locate(beside, self.base.at()).is_some() => return Ok(None),
@@ -130,7 +130,7 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page.
     pub fn free(&mut self, id: PageId) -> Result<()> {
-        let (owner, fresh, newest) = match self.pages.get(&id) {
+        let (owner, fresh, newest) = match self.pages.get(id) {
             Some(Private { state: State::Freed, .. }) => return Err(Error::NoSuchPage { page: id, at: self.birth() }),
             Some(private) => (private.owner, private.fresh, private.epoch == self.epoch),
             None if self.store().locate(id, self.base.at()).is_none() => {
@@ -142,7 +142,7 @@ impl WriteSet {
             self.undo.last().is_some_and(|(_, undo)| matches!(undo.saved.get(&id), Some(Some(_))));
         if fresh && newest && !needed_by_savepoint {
             // Nobody ever knew of it, no savepoint either: as if it had never been.
-            let private = self.pages.remove(&id);
+            let private = self.pages.remove(id);
             private.into_iter().for_each(|private| self.discard(private.state));
             self.spare_ids.extend(id.if_given_out());
         } else {
@@ -167,7 +167,7 @@ impl WriteSet {
     /// When there is no such register.
     pub fn set_register(&mut self, id: PageId, value: u64) -> Result<()> {
         if self.register(id)? != value {
-            let fresh = self.pages.get(&id).is_some_and(|private| private.fresh);
+            let fresh = self.pages.get(id).is_some_and(|private| private.fresh);
             self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, fresh);
         }
         Ok(())

@@ -7,12 +7,14 @@
 //!    Pages that are finished go sooner, if the transaction is to be written out anyway.
 //! 4. Rolling back to a savepoint restores pages, registers and page numbers exactly as they were.
 //!
-//! What can be read and how it ends is here; `change.rs` changes pages, `spill.rs` writes them out, `savepoints.rs` goes back.
+//! What can be read and how it ends is here; `private_pages.rs` finds them, `change.rs` changes them, `spill.rs` writes them out, `savepoints.rs` goes back.
 
 mod change;
+mod private_pages;
 mod savepoints;
 mod spill;
 
+pub(crate) use self::private_pages::PrivatePages;
 pub use self::savepoints::Savepoint;
 use self::savepoints::Undo;
 use crate::frame::Frame;
@@ -24,7 +26,7 @@ use crate::read::Pin;
 use crate::store::{Store, TurnGuard};
 use crate::sync::Arc;
 use crate::turn::Patience;
-use crate::{Error, PageId, PageMap, Result, Timestamp};
+use crate::{Error, PageId, Result, Timestamp};
 
 /// The bytes of a page that is private already that are worth asking for: header and arrays.
 const COPIED_HEAD: usize = 5 * CACHE_LINE;
@@ -72,7 +74,7 @@ pub struct WriteSet {
     // Dropped in this order: the registration before the turn is passed on.
     pub(crate) base: Pin,
     pub(crate) turn: TurnGuard,
-    pub(crate) pages: PageMap<Private>,
+    pub(crate) pages: PrivatePages,
     undo: Vec<(u64, Undo)>,
     epoch: u32,
     next_serial: u64,
@@ -99,7 +101,7 @@ impl Store {
         Ok(Some(WriteSet {
             base,
             turn,
-            pages: PageMap::default(),
+            pages: PrivatePages::default(),
             undo: Vec::new(),
             epoch: 0,
             next_serial: 0,
@@ -144,7 +146,7 @@ impl WriteSet {
     #[must_use]
     pub fn touched_pages(&self) -> Vec<PageId> {
         let pages = self.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
-        pages.map(|(id, _)| *id).collect()
+        pages.map(|(id, _)| id).collect()
     }
 
     /// The body bytes of a page of the usual size.
@@ -158,9 +160,21 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page, or it is damaged.
     pub fn page(&self, id: PageId) -> Result<&[u8]> {
-        match self.pages.get(&id) {
+        match self.pages.get(id) {
             None => self.base.page(id),
             Some(private) => self.private_body(id, &private.state),
+        }
+    }
+
+    /// The first `len` bytes of the body of a page, as for [`Pin::page_part`].
+    ///
+    /// # Errors
+    /// As for [`page`](WriteSet::page).
+    #[inline]
+    pub fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
+        match self.pages.get(id) {
+            None => self.base.page_part(id, len),
+            Some(private) => self.private_body(id, &private.state).map(|body| body.get(..len).unwrap_or(body)),
         }
     }
 
@@ -171,7 +185,7 @@ impl WriteSet {
     #[inline]
     pub fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
         let Some(beside) = id.beside() else { return Ok(None) };
-        match self.pages.get(&beside) {
+        match self.pages.get(beside) {
             None => self.base.beside(id),
             Some(Private { state: State::Freed | State::Register(_), .. }) => Ok(None),
             Some(private) => self.private_body(beside, &private.state).map(Some),
@@ -193,7 +207,7 @@ impl WriteSet {
     /// # Errors
     /// When there is no such register.
     pub fn register(&self, id: PageId) -> Result<u64> {
-        match self.pages.get(&id).map(|private| &private.state) {
+        match self.pages.get(id).map(|private| &private.state) {
             None => self.base.register(id),
             Some(State::Register(value)) => Ok(*value),
             Some(_) => Err(Error::damaged_page(id, None, "it is a page where a register was expected")),
@@ -207,7 +221,7 @@ impl WriteSet {
 
     /// Asks the processor to fetch all of a page that will be changed soon: the first change copies it.
     pub fn prefetch_to_change(&self, id: PageId) {
-        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&id) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(id) {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(entry) = self.store().table.entry(id) {
             self.prefetch_whole(entry.load().0);
@@ -222,14 +236,12 @@ impl WriteSet {
     /// Asks the processor to fetch what is beside a page, or else the beginning of the page, to be changed soon.
     pub fn prefetch_beside_to_change(&self, id: PageId) {
         let beside = id.beside().unwrap_or(id);
-        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(&beside) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(beside) {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(place) = self.store().table.entry(beside).map(|entry| entry.load().0)
             && !place.is_nowhere()
         {
             (0..COPIED_BESIDE).for_each(|number| line(place.address().wrapping_add(number * CACHE_LINE)));
-            // Of the page itself, where it says how long it is.
-            self.base.hint(id).prefetch(0);
         } else {
             self.base.prefetch(id);
         }
@@ -264,11 +276,6 @@ impl WriteSet {
             State::Register(_) | State::Freed => {}
         }
     }
-
-    /// Gives back what a private page holds.
-    pub(crate) fn give_up(&mut self, private: Private) {
-        self.discard(private.state);
-    }
 }
 
 /// Writes the header of a version, and returns its bytes.
@@ -280,16 +287,17 @@ pub(crate) fn stamp(frame: &mut Frame, id: PageId, owner: PageId, birth: Timesta
 
 impl Drop for WriteSet {
     fn drop(&mut self) {
-        let (pages, saved) = self.take_all();
+        self.forget_savepoints();
         let mut spare = std::mem::take(&mut self.spare_ids);
-        for (id, private) in pages {
+        for (id, private) in std::mem::take(&mut self.pages) {
             // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
             if private.fresh {
                 spare.extend(id.if_given_out());
             }
-            self.give_up(private);
+            self.discard(private.state);
         }
-        saved.into_iter().for_each(|private| self.give_up(private));
-        self.turn.store.ids.lock().free.extend(spare.into_iter().rev());
+        if !spare.is_empty() {
+            self.turn.store.ids.lock().free.extend(spare.into_iter().rev());
+        }
     }
 }

@@ -45,7 +45,7 @@ impl WriteSet {
         while self.undo.len() > savepoint.depth {
             let Some((_, undo)) = self.undo.pop() else { break };
             for (id, saved) in undo.saved {
-                if let Some(private) = self.pages.remove(&id) {
+                if let Some(private) = self.pages.remove(id) {
                     if saved.is_none() && private.fresh {
                         self.spare_ids.extend(id.if_given_out());
                     }
@@ -75,33 +75,23 @@ impl WriteSet {
 
     /// The pages of the present, or those that a savepoint keeps, that are in frames.
     pub(super) fn generation(&self, generation: Option<usize>) -> impl Iterator<Item = (PageId, &Private)> {
-        let present = generation.is_none().then_some(&self.pages).into_iter().flatten();
+        let present = generation.is_none().then(|| self.pages.iter()).into_iter().flatten();
         let saved = generation.map(|index| &self.undo[index].1.saved).into_iter().flatten();
-        let saved = saved.filter_map(|(id, saved)| Some((id, saved.as_ref()?)));
-        present
-            .chain(saved)
-            .filter(|(_, private)| matches!(private.state, State::Frame { .. }))
-            .map(|(id, private)| (*id, private))
+        let saved = saved.filter_map(|(id, saved)| Some((*id, saved.as_ref()?)));
+        present.chain(saved).filter(|(_, private)| matches!(private.state, State::Frame { .. }))
     }
 
     pub(super) fn private_mut(&mut self, id: PageId, generation: Option<usize>) -> Option<&mut Private> {
         match generation {
-            None => self.pages.get_mut(&id),
+            None => self.pages.get_mut(id),
             Some(index) => self.undo[index].1.saved.get_mut(&id)?.as_mut(),
         }
     }
 
-    /// Takes everything out: the present state of each page, and what savepoints kept of it.
-    pub(crate) fn take_all(&mut self) -> (PageMap<Private>, Vec<Private>) {
-        let saved = std::mem::take(&mut self.undo).into_iter().flat_map(|(_, undo)| undo.saved.into_values().flatten());
-        let saved = saved.collect();
-        (std::mem::take(&mut self.pages), saved)
-    }
-
     /// Gives up what savepoints keep: there is no going back any more.
     pub(crate) fn forget_savepoints(&mut self) {
-        let undo = std::mem::take(&mut self.undo);
-        let saved = undo.into_iter().flat_map(|(_, undo)| undo.saved.into_values().flatten());
-        saved.collect::<Vec<_>>().into_iter().for_each(|private| self.discard(private.state));
+        for (_, undo) in std::mem::take(&mut self.undo) {
+            undo.saved.into_values().flatten().for_each(|private| self.discard(private.state));
+        }
     }
 }

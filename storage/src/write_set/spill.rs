@@ -41,7 +41,7 @@ impl WriteSet {
 
     fn spill_finished(&mut self) -> Result<()> {
         let finished = std::mem::take(&mut self.finished);
-        let targets = finished.iter().filter_map(|id| Some((self.pages.get(id)?.owner, *id, None))).collect();
+        let targets = finished.iter().filter_map(|id| Some((self.pages.get(*id)?.owner, *id, None))).collect();
         let result = self.spill_all(targets);
         self.finished = finished;
         self.finished.clear();
