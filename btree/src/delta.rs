@@ -89,50 +89,44 @@ pub(crate) fn base_len(delta: &[u8]) -> usize {
     at + len
 }
 
+/// Deltas up to this length are made on the stack.
+const USUAL_LIMIT: usize = 2048;
+
 /// A delta while it is made.
-pub(crate) struct Draft<'p> {
+pub(crate) struct Draft<'p, 'b> {
     page: PageId,
     /// As the leaf's would be.
     header: Header,
     /// The cells of the leaf, and where they stand in it.
     base: &'p [u8],
     base_at: usize,
-    /// The body of the delta, but for its header.
-    bytes: Vec<u8>,
-    limit: usize,
+    /// The body of the delta, but for its header; then zeros, up to the most that it may have.
+    bytes: &'b mut [u8],
+    len: usize,
     capacity: usize,
 }
 
-impl<'p> Draft<'p> {
-    /// What stands in a leaf now.
-    fn of(leaf: &Node<'p>, capacity: usize) -> Draft<'p> {
-        let count = leaf.count();
+impl<'p, 'b> Draft<'p, 'b> {
+    /// What stands in a leaf now, unless that is too much for a delta. It is made in `bytes`, which are zero.
+    fn of(leaf: &Node<'p>, capacity: usize, bytes: &'b mut [u8]) -> Option<Draft<'p, 'b>> {
         let mut header = leaf.header;
         header.cap = header.count + GROWTH as u16;
         let at = header.places();
-        let mut bytes = Vec::with_capacity(limit(capacity).max(at.cells));
-        bytes.resize(HEADER, 0);
-        bytes.extend_from_slice(leaf.prefix);
-        bytes.resize(at.heads, 0);
-        bytes.extend_from_slice(leaf.heads.as_flattened());
-        bytes.resize(at.offsets, 0);
-        bytes.extend_from_slice(leaf.offsets.as_flattened());
-        bytes.resize(at.cells, 0);
-        bytes.extend_from_slice(leaf.more);
-        debug_assert_eq!(leaf.offsets.len(), count);
-        Draft {
-            page: leaf.page,
-            header,
-            base: leaf.cells,
-            base_at: leaf.cells_at,
-            bytes,
-            limit: limit(capacity),
-            capacity,
+        let len = at.cells + leaf.more.len();
+        if len > bytes.len() {
+            return None;
         }
+        let mut copy = |at: usize, from: &[u8]| bytes[at..at + from.len()].copy_from_slice(from);
+        copy(HEADER, leaf.prefix);
+        copy(at.heads, leaf.heads.as_flattened());
+        copy(at.offsets, leaf.offsets.as_flattened());
+        copy(at.cells, leaf.more);
+        debug_assert_eq!(leaf.offsets.len(), leaf.count());
+        Some(Draft { page: leaf.page, header, base: leaf.cells, base_at: leaf.cells_at, bytes, len, capacity })
     }
 
     fn node(&self) -> Result<Node<'_>, Fault> {
-        Node::with_cells(self.page, self.header, &self.bytes, (self.base, self.base_at))
+        Node::with_cells(self.page, self.header, &self.bytes[..self.len], (self.base, self.base_at))
     }
 
     /// Sets the value of `key`.
@@ -189,11 +183,11 @@ impl<'p> Draft<'p> {
     /// Whether so many entries and so long a cell fit, if so much becomes garbage: here, and into the leaf when it is written anew.
     fn has_room(&self, entries: usize, cell_len: usize, garbage: usize) -> bool {
         let more = entries * GROWTH * stride(0) + cell_len;
-        let len = self.bytes.len() + more;
+        let len = self.len + more;
         let garbage = usize::from(self.header.garbage) + garbage;
         let total = self.base.len() + len;
         let leaf = self.base_at + self.base.len();
-        len <= self.limit
+        len <= self.bytes.len()
             && len * LEAST_SHARE <= leaf
             && total <= NODE_LIMIT
             && garbage <= total / 2
@@ -210,8 +204,8 @@ impl<'p> Draft<'p> {
         if self.header.count == self.header.cap {
             let old = self.header.places();
             self.header.cap += GROWTH as u16;
-            self.bytes.splice(old.cells..old.cells, [0; GROWTH * OFFSET]);
-            self.bytes.splice(old.offsets..old.offsets, [0; GROWTH * HEAD]);
+            self.widen(old.cells, GROWTH * OFFSET);
+            self.widen(old.offsets, GROWTH * HEAD);
         }
         let (at, count) = (self.header.places(), usize::from(self.header.count));
         let head_at = at.heads + index * HEAD;
@@ -222,14 +216,21 @@ impl<'p> Draft<'p> {
         self.header.count += 1;
     }
 
+    /// Puts so many zeros at `at`, before what stands there.
+    fn widen(&mut self, at: usize, more: usize) {
+        self.bytes.copy_within(at..self.len, at + more);
+        self.bytes[at..at + more].fill(0);
+        self.len += more;
+    }
+
     /// Adds a cell, and has entry `index` refer to it.
     fn push_cell(&mut self, index: usize, suffix: &[u8], fill: Fill<'_>) {
         let at = self.header.places();
-        let offset = self.base.len() + self.bytes.len() - at.cells;
+        let offset = self.base.len() + self.len - at.cells;
         self.bytes[at.offsets + index * OFFSET..][..OFFSET].copy_from_slice(&(offset as u16).to_le_bytes());
-        let start = self.bytes.len();
-        self.bytes.resize(start + LEAF_CELL + suffix.len() + fill.cell_len(), 0);
-        write_cell(&mut self.bytes[start..], suffix, fill);
+        let start = self.len;
+        self.len += LEAF_CELL + suffix.len() + fill.cell_len();
+        write_cell(&mut self.bytes[start..self.len], suffix, fill);
     }
 
     fn add_garbage(&mut self, bytes: usize) {
@@ -237,13 +238,13 @@ impl<'p> Draft<'p> {
     }
 
     /// The body of the delta.
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(mut self) -> &'b [u8] {
         self.header.level = KIND_DELTA;
         self.header.leftmost = PageId(self.base_at as u32 | (self.base.len() as u32) << 16);
         if let Some(bytes) = self.bytes.first_chunk_mut::<HEADER>() {
             self.header.write(bytes);
         }
-        self.bytes
+        &self.bytes[..self.len]
     }
 }
 
@@ -271,7 +272,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     pub(crate) fn draft<R>(
         &mut self,
         page: PageId,
-        change: impl FnOnce(&mut Draft<'_>) -> Result<Option<R>, Fault>,
+        change: impl FnOnce(&mut Draft<'_, '_>) -> Result<Option<R>, Fault>,
     ) -> Result<Drafted<R>, P::Error> {
         let capacity = self.capacity();
         let has_delta = of(self.pages, page)?.is_some();
@@ -279,7 +280,8 @@ impl<P: WritePages> TreeMut<'_, P> {
         if !has_delta && (page.beside().is_none() || self.pages.private_page(page, capacity).is_some()) {
             return Ok(Drafted::Whole);
         }
-        let leaf = Node::read(self.pages, page)?;
+        // Of a leaf that has a delta nothing is looked at but how long it must be.
+        let leaf = Node::read_leaf(self.pages, page)?;
         if !leaf.is_leaf() {
             return Err(leaf.fault("this is not a leaf").into());
         }
@@ -287,8 +289,23 @@ impl<P: WritePages> TreeMut<'_, P> {
             return Ok(Drafted::Whole);
         }
         let refused = if has_delta { Drafted::Full } else { Drafted::Whole };
-        let mut draft = Draft::of(&leaf, capacity);
-        let Some(done) = change(&mut draft)?.filter(|_| draft.fits()) else { return Ok(refused) };
+        let (mut usual, mut longer);
+        let room = if limit(capacity) <= USUAL_LIMIT {
+            usual = [0; USUAL_LIMIT];
+            &mut usual[..limit(capacity)]
+        } else {
+            longer = vec![0; limit(capacity)];
+            &mut longer[..]
+        };
+        let drafted =
+            Draft::of(&leaf, capacity, room).map(|mut draft| Ok((change(&mut draft)?.filter(|_| draft.fits()), draft)));
+        let Some((Some(done), draft)) = drafted.transpose()? else {
+            if has_delta {
+                // The whole leaf will be needed now.
+                self.pages.prefetch_mut(page);
+            }
+            return Ok(refused);
+        };
         let bytes = draft.finish();
         let delta = match page.beside() {
             Some(delta) if has_delta => delta,
@@ -299,7 +316,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         };
         let target = self.pages.page_anew(delta, bytes.len())?;
         match target.body.get_mut(..bytes.len()) {
-            Some(body) => body.copy_from_slice(&bytes),
+            Some(body) => body.copy_from_slice(bytes),
             None => return Err(damaged(delta, "the page has less room than was asked for").into()),
         }
         *target.len = bytes.len();

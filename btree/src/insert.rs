@@ -13,8 +13,15 @@ use crate::pages::WritePages;
 use crate::path::{Path, Way};
 use crate::plan::{Lean, plan};
 use crate::run::Run;
-use crate::tree_mut::{TreeMut, check_key, check_value};
+use crate::tree_mut::{TreeMut, check_entry, check_key, check_value};
 use crate::value::{ValueLocation, large_value, large_value_mut};
+
+/// The way to the leaf where a key belongs, in the tree as it is.
+#[derive(Debug)]
+pub struct WayIn {
+    path: Path,
+    leaf: PageId,
+}
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Sets the value of `key`; `true` if there was none.
@@ -23,10 +30,32 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// When the key or the value is too long (nothing has changed then), a page is damaged or cannot be had.
     #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<bool, P::Error> {
-        check_key(key)?;
-        check_value(value.len())?;
+        check_entry(key.len(), value.len())?;
+        let way = self.way_in(key)?;
+        self.insert_there(way, key, value)
+    }
+
+    /// Finds the leaf where `key` belongs, and asks for what tells where that is: whoever has something else to do before he
+    /// [inserts](TreeMut::insert_there) does it while that comes.
+    ///
+    /// # Errors
+    /// When a page on the way is damaged.
+    #[inline]
+    pub fn way_in(&self, key: &[u8]) -> Result<WayIn, P::Error> {
+        let (path, leaf) = Path::seek_unread(self.pages, self.root, key)?;
+        self.pages.prefetch_place(leaf);
+        Ok(WayIn { path, leaf })
+    }
+
+    /// Sets the value of `key`, to whose leaf the way has been found; `true` if there was none. Since then the tree has not changed.
+    ///
+    /// # Errors
+    /// As for [`insert`](TreeMut::insert).
+    #[inline]
+    pub fn insert_there(&mut self, way: WayIn, key: &[u8], value: &[u8]) -> Result<bool, P::Error> {
+        check_entry(key.len(), value.len())?;
         if value.len() <= inline_max(self.capacity()) {
-            return self.put(key, Fill::Bytes(value));
+            return self.put_there(&way, key, Fill::Bytes(value));
         }
         let (new, room) = self.put_large(key, value.len())?;
         room.copy_from_slice(value);
@@ -92,7 +121,14 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// Puts an entry into its leaf; `true` if it is new.
     #[inline]
     pub(crate) fn put(&mut self, key: &[u8], fill: Fill<'_>) -> Result<bool, P::Error> {
-        let (path, page) = Path::seek_unread(self.pages, self.root, key)?;
+        let way = self.way_in(key)?;
+        self.put_there(&way, key, fill)
+    }
+
+    /// The same, when the way to the leaf has been found.
+    #[inline]
+    fn put_there(&mut self, way: &WayIn, key: &[u8], fill: Fill<'_>) -> Result<bool, P::Error> {
+        let &WayIn { ref path, leaf: page } = way;
         self.pages.prefetch_leaf_mut(page);
         let drafted = self.draft(page, |draft| match draft.put(key, fill)? {
             Put::Done { new, orphan } => Ok(Some((new, orphan))),
@@ -100,12 +136,12 @@ impl<P: WritePages> TreeMut<'_, P> {
         })?;
         let (new, orphan) = match drafted {
             Drafted::Done(done) => done,
-            Drafted::Whole => self.put_whole(&path, page, key, fill)?,
+            Drafted::Whole => self.put_whole(path, page, key, fill)?,
             Drafted::Full => match self.fold_with(page, key, fill)? {
                 Some(done) => done,
                 None => {
                     let (index, found) = Node::read(self.pages, page)?.find(key)?;
-                    (!found, self.overflow(&path, page, index, found, key, fill)?)
+                    (!found, self.overflow(path, page, index, found, key, fill)?)
                 }
             },
         };

@@ -78,6 +78,7 @@ pub use cursor::Cursor;
 pub use delta::leaf_of_delta;
 pub use difference::{Difference, Differing, Leaves, Side, Views};
 pub use dismantle::dismantle;
+pub use insert::WayIn;
 pub use key::Key;
 pub use layout::{MAX_KEY_LEN, MAX_VALUE_LEN};
 pub use marks::Marks;

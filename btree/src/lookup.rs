@@ -86,6 +86,14 @@ impl<'p> Probe<'p> {
         Some(share.min(u64::from(Hint::WHOLE)) as u32)
     }
 
+    /// Asks for the head and the child that lie `share` of the way from the first to the last, in parts of [`Hint::WHOLE`].
+    #[inline(always)]
+    fn prefetch_around(&self, share: u32) {
+        let number = self.heads.len() * share as usize / Hint::WHOLE as usize;
+        prefetch_line(self.heads.as_flattened(), number * HEAD);
+        prefetch_line(self.body, self.children_at + number * CHILD);
+    }
+
     #[inline(always)]
     fn bytes<const N: usize>(&self, at: usize) -> Option<&'p [u8; N]> {
         self.body.get(at..)?.first_chunk()
@@ -246,11 +254,16 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
     let mut body = pages.page(root)?;
     // A root is of any level.
     let mut level = body.first().copied().unwrap_or(0);
+    let mut share = None;
     while level > 0 {
-        let (mut child, mut share) = (None, None);
+        let mut child = None;
+        let about = share.take();
         if let Some(probe) = Probe::read(body, level) {
+            if let Some(share) = about {
+                probe.prefetch_around(share);
+            }
             child = probe.route(key);
-            if level == 1 && unread == 0 {
+            if level > 1 || unread == 0 {
                 share = child.and_then(|(number, _)| probe.share(key, number));
             }
         }

@@ -179,7 +179,7 @@ impl<'p> Node<'p> {
 
     /// Reads a page that must be a leaf if it has no delta. If it has one, only the page's cells are looked at.
     #[inline(always)]
-    fn read_leaf<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
+    pub fn read_leaf<P: ReadPages>(pages: &'p P, page: PageId) -> Result<Node<'p>, P::Error> {
         match delta::of(pages, page)? {
             Some(delta) => Ok(Node::parse_with_delta(page, pages.page_part(page, delta::base_len(delta))?, delta)?),
             None => Ok(Node::parse(page, pages.page(page)?)?),
