@@ -6,9 +6,9 @@
 
 use crate::database::Shared;
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Arc, Condvar, Instant, Mutex};
+use crate::sync::{Arc, AtomicU64, Condvar, Instant, Mutex, Ordering};
 use crate::{Error, Result, Timestamp};
-use pentimento_storage::stand_back;
+use pentimento_storage::{fence_after_exchange, stand_back};
 use std::time::{Duration, SystemTime};
 
 /// How often the checkpointer looks for versions that wait to be given back, and how soon again while there are many.
@@ -40,6 +40,8 @@ struct State {
 #[derive(Default)]
 struct Worker {
     state: Mutex<State>,
+    /// How long after it was asked for the thing is due that is due next, in nanoseconds and one more; 0 if nothing is due. Changed under the lock of the state.
+    limit: AtomicU64,
     changed: Condvar,
 }
 
@@ -58,10 +60,19 @@ impl Worker {
     }
 
     fn ask_within(&self, limit: Duration) {
+        // Whoever is served looks at what there is after he has taken the request: either he sees what we ask for, or we see that nothing is due any more. (A commit passes the
+        // turn, or something else under a lock, on its way here.)
+        fence_after_exchange();
+        let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX - 1) + 1;
+        // What was asked for earlier, and to be done as soon, is due earlier.
+        if (1..=nanoseconds).contains(&self.limit.load(Ordering::Relaxed)) {
+            return;
+        }
         let Some(at) = Instant::now().checked_add(limit) else { return };
         let mut state = self.state.lock();
         if state.due.is_none_or(|due| at < due) {
             state.due = Some(at);
+            self.limit.store(nanoseconds, Ordering::Relaxed);
             self.changed.notify_one();
         }
     }
@@ -76,6 +87,8 @@ impl Worker {
                 return Wake::Stop;
             }
             if state.due.take_if(|due| *due <= now).is_some() {
+                self.limit.swap(0, Ordering::Relaxed);
+                fence_after_exchange();
                 return Wake::Due;
             }
             if idle.is_some_and(|idle| idle <= now) {

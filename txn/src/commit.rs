@@ -32,19 +32,20 @@ impl WriteTransaction {
     /// [`Error::Incomplete`] if an earlier operation failed, [`Error::DiskFull`]: nothing is committed then. [`Error::OutcomeUnknown`] if
     /// the disk failed.
     pub fn commit(mut self) -> Result<Timestamp> {
-        let shared = self.handle.shared.clone();
         if self.complete_work()?.pages.0.touched() == 0 {
-            return self.commit_nothing(&shared);
+            return self.commit_nothing();
         }
-        if shared.is_copy.load(Ordering::Relaxed) {
-            self.note_local_change(&shared)?;
+        if self.handle.shared.is_copy.load(Ordering::Relaxed) {
+            self.note_local_change()?;
         }
-        let work = self.complete_work()?;
-        let has_doomed = shared.has_doomed.load(Ordering::Relaxed);
-        let has_doomed = has_doomed && !catalog::dismantle_doomed(&mut work.pages, DOOMED_PER_COMMIT)?;
-        // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
-        shared.has_doomed.store(has_doomed, Ordering::Relaxed);
-        let result = self.install(&shared);
+        if self.handle.shared.has_doomed.load(Ordering::Relaxed) {
+            let is_done = catalog::dismantle_doomed(&mut self.complete_work()?.pages, DOOMED_PER_COMMIT)?;
+            // Under the turn, so that nobody's `true` is overwritten; and taken back if what was dismantled is there again.
+            self.handle.shared.has_doomed.store(!is_done, Ordering::Relaxed);
+        }
+        let WriteTransaction { work, base, durability, footprint, handle, .. } = self;
+        let shared = &handle.shared;
+        let result = shared.install(work.into_inner(), base.next(), durability, footprint);
         if result.is_err() {
             shared.has_doomed.store(true, Ordering::Relaxed);
             shared.is_copy.store(true, Ordering::Relaxed);
@@ -53,7 +54,7 @@ impl WriteTransaction {
     }
 
     /// A copy of another store that somebody else than a receiver changes is no copy any more, and says so.
-    fn note_local_change(&mut self, shared: &Shared) -> Result<()> {
+    fn note_local_change(&mut self) -> Result<()> {
         let is_receiving = self.is_receiving;
         let work = self.complete_work()?;
         if is_receiving || work.redo.touched().is_empty() {
@@ -64,52 +65,17 @@ impl WriteTransaction {
             self.set_origin_note(&Origin { is_changed: true, ..origin }.to_note())?;
         }
         // Under the turn: from here on it is no copy, or it is known not to be.
-        shared.is_copy.store(false, Ordering::Relaxed);
+        self.handle.shared.is_copy.store(false, Ordering::Relaxed);
         Ok(())
     }
 
     /// What was read may not be durable yet: whoever is told that it is there must not lose it in a crash.
-    fn commit_nothing(self, shared: &Shared) -> Result<Timestamp> {
-        let (base, durability) = (self.base(), self.durability);
-        drop(self);
-        shared.assure(base, durability)?;
+    fn commit_nothing(self) -> Result<Timestamp> {
+        let WriteTransaction { work, base, durability, handle, .. } = self;
+        // The turn is passed on.
+        drop(work);
+        handle.shared.assure(base, durability)?;
         Ok(base)
-    }
-
-    fn install(self, shared: &Shared) -> Result<Timestamp> {
-        // Under the turn: the store may have failed since the transaction began.
-        shared.store.check_writable()?;
-        let at = self.base().next();
-        let WriteTransaction { work, durability, footprint, handle, .. } = self;
-        let Work { pages, redo, .. } = work.into_inner();
-        let touched = shared.feed.is_watched().then(|| pages.0.touched_pages());
-        let note = |at| {
-            shared.note_footprint(at, footprint, &redo);
-            touched.into_iter().for_each(|touched| shared.feed.note(&shared.store, touched));
-        };
-        let Some(journal) = shared.journal.get() else {
-            let at = pages.0.install_noting(durability == Durability::Sync, note);
-            shared.after_unjournaled(at, durability)?;
-            drop(handle);
-            return Ok(at);
-        };
-        let Some(body) = redo.body() else {
-            let at = pages.0.install_durably_noting(note)?;
-            journal.checkpoint_is_durable(at);
-            drop(handle);
-            return Ok(at);
-        };
-        while journal.make_room(at, body.len())? == Room::Full {
-            // The checkpoint does not need our turn.
-            let started = Instant::now();
-            shared.checkpoint()?;
-            journal.note_full_wait(started.elapsed().as_micros() as u64);
-        }
-        journal.append(at, body).map_err(unknown(at))?;
-        let at = pages.0.install_noting(durability == Durability::Sync, note);
-        shared.after_journaled(at, durability)?;
-        drop(handle);
-        Ok(at)
     }
 }
 
@@ -118,6 +84,44 @@ pub(crate) fn unknown(at: Timestamp) -> impl Fn(Error) -> Error {
 }
 
 impl Shared {
+    /// Makes what a transaction did commit `at`.
+    fn install(
+        &self,
+        work: Work,
+        at: Timestamp,
+        durability: Durability,
+        footprint: Option<Footprint>,
+    ) -> Result<Timestamp> {
+        // Under the turn: the store may have failed since the transaction began.
+        self.store.check_writable()?;
+        let Work { pages, redo, trees, .. } = work;
+        let touched = self.feed.is_watched().then(|| pages.0.touched_pages());
+        let note = |at| {
+            self.note_footprint(at, footprint, &redo);
+            self.recent_trees.set(at, trees);
+            touched.into_iter().for_each(|touched| self.feed.note(&self.store, touched));
+        };
+        let Some(journal) = self.journal.get() else {
+            let at = pages.0.install_noting(durability == Durability::Sync, note);
+            self.after_unjournaled(at, durability)?;
+            return Ok(at);
+        };
+        let Some(body) = redo.body() else {
+            let at = pages.0.install_durably_noting(note)?;
+            journal.checkpoint_is_durable(at);
+            return Ok(at);
+        };
+        while journal.append(at, body)? == Room::Full {
+            // The checkpoint does not need our turn.
+            let started = Instant::now();
+            self.checkpoint()?;
+            journal.note_full_wait(started.elapsed().as_micros() as u64);
+        }
+        let at = pages.0.install_noting(durability == Durability::Sync, note);
+        self.after_journaled(at, durability)?;
+        Ok(at)
+    }
+
     /// Whoever is told that something is there must not lose it in a crash: makes everything up to `base` durable, if that was asked for.
     pub fn assure(&self, base: Timestamp, durability: Durability) -> Result<()> {
         if durability == Durability::Sync && self.store.published() < base {

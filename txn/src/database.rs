@@ -9,6 +9,7 @@ use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
+use crate::recent::RecentTrees;
 use crate::retention::Retention;
 use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
+    /// What the newest write transaction knew of trees.
+    pub recent_trees: RecentTrees,
     /// The newest commits, for those who watch.
     pub feed: Arc<Log>,
     /// One compaction at a time.
@@ -105,6 +108,7 @@ impl Handle {
             id,
             staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
+            recent_trees: RecentTrees::default(),
             feed: Arc::new(Log::new(store.page_size())),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn operations_are_read_back_as_they_were_noted() {
         let mut redo = Redo::up_to(1 << 20);
-        redo.enter(&"orders".into());
+        redo.enter(&"orders".into(), PageId(5));
         redo.insert(b"key", b"value");
         redo.remove(b"other");
         redo.remove_range(&(b"a".as_slice()..b"b".as_slice()));

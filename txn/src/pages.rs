@@ -21,6 +21,11 @@ impl ReadPages for TxnPages {
     }
 
     #[inline]
+    fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
+        Ok(self.0.page_part(id, len)?)
+    }
+
+    #[inline]
     fn prefetch(&self, id: PageId) {
         self.0.prefetch(id);
     }

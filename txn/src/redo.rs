@@ -16,12 +16,12 @@
 //! Promises: a transaction too large for one record stops gathering, and says so; rolling back to a savepoint forgets what came after it; what waits
 //! to be applied can be read back, gathered or not, until it is; bytes from a journal give an error, never a panic, when they are not operations.
 
+use crate::names::Names;
 use crate::pages::TxnPages;
 use crate::write::WriteTransaction;
 use crate::{Error, KeyBounds, Result};
 use pentimento_btree as btree;
 use pentimento_storage::PageId;
-use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -43,7 +43,6 @@ const WRITTEN: &str = "what waits was written here";
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
     len: usize,
-    tree: Option<Arc<str>>,
 }
 
 /// A value that its user is building in place: it is read when the next operation begins.
@@ -63,11 +62,12 @@ pub(crate) struct Redo {
     is_too_long: bool,
     /// Inserts or removals in `bytes` wait to be applied.
     has_pending: bool,
-    tree: Option<Arc<str>>,
+    /// The root of the tree that operations are on, if it was named.
+    tree: Option<PageId>,
     reserved: Option<Reserved>,
     /// Trees that were entered, dropped or renamed, and those that were made, whatever was rolled back or not gathered since.
-    touched: BTreeSet<String>,
-    created: BTreeSet<String>,
+    touched: Names,
+    created: Names,
 }
 
 impl Redo {
@@ -87,24 +87,18 @@ impl Redo {
     }
 
     /// The trees that were entered, dropped or renamed; some may be as they were.
-    pub fn touched(&self) -> &BTreeSet<String> {
+    pub fn touched(&self) -> &Names {
         &self.touched
     }
 
     /// The trees that were made; some may be gone again.
-    pub fn created(&self) -> &BTreeSet<String> {
+    pub fn created(&self) -> &Names {
         &self.created
-    }
-
-    fn touch(&mut self, name: &str) {
-        if !self.touched.contains(name) {
-            self.touched.insert(name.to_owned());
-        }
     }
 
     /// A tree was made. Its being entered says so in the record.
     pub fn created_tree(&mut self, name: &str) {
-        self.created.insert(name.to_owned());
+        self.created.insert(name);
     }
 
     fn is_off(&self) -> bool {
@@ -203,13 +197,13 @@ impl Redo {
         self.reserved.is_some()
     }
 
-    /// The operations that follow are on this tree.
+    /// The operations that follow are on the tree of this name and root.
     #[inline]
-    pub fn enter(&mut self, name: &Arc<str>) {
-        if !self.tree.as_ref().is_some_and(|tree| Arc::ptr_eq(tree, name)) {
-            self.touch(name);
+    pub fn enter(&mut self, name: &Arc<str>, root: PageId) {
+        if self.tree != Some(root) {
+            self.touched.insert_shared(name);
             self.put(TREE, &[name.as_bytes()]);
-            self.tree = Some(name.clone());
+            self.tree = Some(root);
         }
     }
 
@@ -237,14 +231,14 @@ impl Redo {
     }
 
     pub fn drop_tree(&mut self, name: &str) {
-        self.touch(name);
+        self.touched.insert(name);
         self.put(DROP_TREE, &[name.as_bytes()]);
         self.tree = None;
     }
 
     pub fn rename_tree(&mut self, from: &str, to: &str) {
-        self.touch(from);
-        self.touch(to);
+        self.touched.insert(from);
+        self.touched.insert(to);
         self.put(RENAME_TREE, &[from.as_bytes(), to.as_bytes()]);
         self.tree = None;
     }
@@ -266,14 +260,14 @@ impl Redo {
         if let Some(Reserved { tree, root, key }) = self.reserved.take() {
             let value = btree::Tree::new(pages, root).get(&key)?;
             let value = value.ok_or_else(|| Error::damaged("tree", "a value that was being built is gone"))?;
-            self.enter(&tree);
+            self.enter(&tree, root);
             self.put(INSERT, &[&key, value]);
         }
         Ok(())
     }
 
     pub fn mark(&self) -> Mark {
-        Mark { len: self.bytes.len(), tree: self.tree.clone() }
+        Mark { len: self.bytes.len() }
     }
 
     pub fn go_back(&mut self, mark: &Mark) {
@@ -281,7 +275,8 @@ impl Redo {
         self.has_pending = false;
         // What was too long stays too long: the operations before the mark are gone too.
         self.bytes.truncate(mark.len);
-        self.tree.clone_from(&mark.tree);
+        // Whichever it was, its root may be another tree's now.
+        self.tree = None;
     }
 }
 

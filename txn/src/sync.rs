@@ -3,13 +3,13 @@
 
 #[cfg(pentimento_schedules)]
 pub(crate) use pentimento_schedules_sync::{
-    Arc, AtomicBool, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, WaitCell, thread,
+    Arc, AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering, WaitCell, thread,
 };
 
 #[cfg(not(pentimento_schedules))]
 pub(crate) use {
     parking_lot::{Condvar, Mutex, MutexGuard},
-    std::sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     std::sync::{Arc, OnceLock, OnceLock as WaitCell},
     std::thread,
     std::time::Instant,

@@ -61,8 +61,11 @@ impl<'t> TreeMut<'t> {
             let work = self.work.settled_mut(Work::settle);
             work.check_settled()?;
             return work.change(self.at, |tree, len, redo| {
-                *len += u64::from(tree.insert(key, value)?);
+                btree::check_entry(key.len(), value.len())?;
+                let way = tree.way_in(key)?;
+                // Should the insert fail, nothing of this is used.
                 redo.insert(key, value);
+                *len += u64::from(tree.insert_there(way, key, value)?);
                 Ok(())
             });
         }

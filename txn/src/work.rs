@@ -56,6 +56,12 @@ impl OpenTree {
             marks: btree::Marks::default(),
         }
     }
+
+    /// Another transaction has it.
+    pub fn begin_anew(&mut self) {
+        debug_assert!(!self.is_stale && self.pending.is_empty() && self.marks.is_empty(), "nothing waits");
+        self.streak = (Step::Other, 0);
+    }
 }
 
 /// The number of entries after some were removed.
@@ -78,11 +84,11 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Nothing yet. Operations are gathered up to `redo_limit` bytes; the transaction should take about `memory` bytes.
-    pub fn new(pages: TxnPages, redo_limit: usize, memory: usize) -> Work {
+    /// Nothing yet, but that `trees` were met. Operations are gathered up to `redo_limit` bytes; the transaction should take about `memory` bytes.
+    pub fn new(pages: TxnPages, trees: Vec<OpenTree>, redo_limit: usize, memory: usize) -> Work {
         Work {
             pages,
-            trees: Vec::new(),
+            trees,
             redo: Redo::up_to(redo_limit),
             incomplete: false,
             waiting: 0,
@@ -148,7 +154,7 @@ impl Work {
         let tree = btree::TreeMut::new(&mut self.pages, open.record.root);
         let is_there = tree.mark(key, &mut open.marks)?;
         if is_there {
-            self.redo.enter(&open.name);
+            self.redo.enter(&open.name, open.record.root);
             self.redo.remove(key);
         }
         // Later the first keys of leaves that have become too small may take as much again.
@@ -166,7 +172,7 @@ impl Work {
     #[inline]
     pub fn wait(&mut self, at: usize, key: &[u8], value: Option<&[u8]>) -> bool {
         let open = &mut self.trees[at];
-        self.redo.enter(&open.name);
+        self.redo.enter(&open.name, open.record.root);
         self.waiting += open.pending.push(&mut self.redo, key, value);
         self.waiting <= self.waiting_max
     }
@@ -180,7 +186,7 @@ impl Work {
         let was_incomplete = std::mem::replace(&mut self.incomplete, true);
         self.redo.finish_reserved(&self.pages)?;
         let open = &mut self.trees[at];
-        self.redo.enter(&open.name);
+        self.redo.enter(&open.name, open.record.root);
         let mut len = open.len;
         let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
         let result = change(&mut tree, &mut len, &mut self.redo);

@@ -31,7 +31,7 @@ pub struct Savepoint(storage::Savepoint);
 /// that is damaged or cannot be had may be told by a later operation than the insert that needs it.
 pub struct WriteTransaction {
     pub(crate) work: Deferred<Work>,
-    base: Timestamp,
+    pub(crate) base: Timestamp,
     pub(crate) durability: Durability,
     /// What the operations were at each savepoint.
     marks: Vec<(storage::Savepoint, Mark)>,
@@ -55,9 +55,11 @@ impl WriteTransaction {
     }
 
     fn with_redo_limit(pages: storage::WriteSet, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
+        let (base, shared) = (pages.base(), &handle.shared);
+        let trees = shared.recent_trees.take(base);
         WriteTransaction {
-            base: pages.base(),
-            work: Deferred::new(Work::new(TxnPages(pages), limit, handle.shared.store.options().spill)),
+            base,
+            work: Deferred::new(Work::new(TxnPages(pages), trees, limit, shared.store.options().spill)),
             durability: handle.shared.durability,
             marks: Vec::new(),
             footprint: None,
@@ -123,7 +125,7 @@ impl WriteTransaction {
             work.redo.finish_reserved(&work.pages)?;
             let record = catalog::make(&mut work.pages)?;
             let open = OpenTree::new(name, record, 0);
-            work.redo.enter(&open.name);
+            work.redo.enter(&open.name, open.record.root);
             work.redo.created_tree(name);
             catalog::put(&mut work.pages, name, record)?;
             work.add(open);

@@ -4,7 +4,6 @@
 //! conflict; nobody waits for durability. What such a commit did may be lost in a crash, and nothing with it.
 
 use crate::catalog;
-use crate::commit::unknown;
 use crate::database::Shared;
 use crate::journal::Room;
 use crate::optimistic::Footprint;
@@ -33,11 +32,10 @@ impl Shared {
         self.store.check_writable()?;
         let at = set.base().next();
         if let Some(journal) = self.journal.get() {
-            while journal.make_room(at, 0)? == Room::Full {
+            while journal.append(at, &[])? == Room::Full {
                 // The checkpoint does not need our turn.
                 self.checkpoint()?;
             }
-            journal.append(at, &[]).map_err(unknown(at))?;
         }
         let at = set.install_noting(false, |at| {
             self.conflicts.note(at, || Footprint::new(BTreeMap::new(), self.conflicts.commit_limit()));

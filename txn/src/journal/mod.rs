@@ -19,6 +19,7 @@ pub(crate) mod segment;
 
 pub(crate) use recovery::recover;
 
+use crate::commit::unknown;
 use crate::sync::{Arc, Condvar, Count, Instant, Mutex, MutexGuard, Ordering};
 use crate::{Error, Result, Timestamp};
 use group::Group;
@@ -88,8 +89,6 @@ struct State {
     names_dirty: bool,
     /// The next record begins a new segment.
     switch: bool,
-    /// Bytes of records since the last checkpoint began.
-    since_checkpoint: u64,
     /// When the files were last looked at.
     probed: Option<Instant>,
 }
@@ -166,6 +165,8 @@ pub(crate) struct Journal {
     store: Arc<Store>,
     segment_bytes: u64,
     state: Mutex<State>,
+    /// Bytes of records since the last checkpoint began.
+    since_checkpoint: Count,
     /// Nobody writes without the lock of the state any more.
     written: Condvar,
     group: Group,
@@ -192,9 +193,9 @@ impl Journal {
                 next_sequence: sequence,
                 names_dirty: false,
                 switch: false,
-                since_checkpoint: 0,
                 probed: None,
             }),
+            since_checkpoint: Count::default(),
             written: Condvar::new(),
             group,
             counters: Counters::default(),
@@ -210,19 +211,32 @@ impl Journal {
         pentimento_storage::Error::from_io(operation, &self.logs.path(number), source).into()
     }
 
-    /// Makes room for a record of commit `at`. Under the writer's turn. A failure leaves everything as it was.
-    pub fn make_room(&self, at: Timestamp, body: usize) -> Result<Room> {
-        let needed = record_bytes(body) as u64;
+    /// Appends the record of commit `at`, unless a checkpoint must make room for it first. Under the writer's turn, before the commit is installed.
+    ///
+    /// # Errors
+    /// [`Error::OutcomeUnknown`] when the record may have been written; after any other everything is as it was.
+    pub fn append(&self, at: Timestamp, body: &[u8]) -> Result<Room> {
+        let durable = self.store.durable_at_least();
         let mut state = self.state.lock();
+        let room = self.make_room(&mut state, at, body.len())?;
+        if room == Room::Made {
+            self.append_record(&mut state, at, durable, body).map_err(unknown(at))?;
+        }
+        Ok(room)
+    }
+
+    /// A failure leaves everything as it was.
+    fn make_room(&self, state: &mut MutexGuard<'_, State>, at: Timestamp, body: usize) -> Result<Room> {
+        let needed = record_bytes(body) as u64;
         let fits = |state: &State| {
             let segment = state.segments.last().filter(|segment| segment.next == at);
             segment.is_some_and(|segment| segment.written + state.buffer.len() as u64 + needed <= self.segment_bytes)
         };
-        if state.switch || !fits(&state) {
+        if state.switch || !fits(state) {
             if state.segments.len() >= MAX_SEGMENTS {
                 return Ok(Room::Full);
             }
-            self.begin_segment(&mut state, at)?;
+            self.begin_segment(state, at)?;
         }
         let buffered = state.buffer.len() as u64;
         let segment = state.segments.last_mut().expect("begun above");
@@ -287,23 +301,29 @@ impl Journal {
         Ok(())
     }
 
-    /// Appends the record of commit `at`, for which room was made. Under the writer's turn, before the commit is installed.
-    pub fn append(&self, at: Timestamp, body: &[u8]) -> Result<()> {
-        let durable = self.store.durable();
-        let mut state = self.state.lock();
-        let State { segments, buffer, is_unwritten, .. } = &mut *state;
+    /// Appends a record for which room was made.
+    fn append_record(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        at: Timestamp,
+        durable: Timestamp,
+        body: &[u8],
+    ) -> Result<()> {
+        let State { segments, buffer, is_unwritten, .. } = &mut **state;
         let segment = segments.last_mut().expect("room was made");
         segment.last_crc = record::append(buffer, segment.salt, at, durable, segment.last_crc, body);
         *is_unwritten = true;
         (segment.last, segment.next) = (at, at.next());
         segment.is_dirty = true;
         let bytes = record_bytes(body.len()) as u64;
-        state.since_checkpoint += bytes;
-        self.counters.records.fetch_add(1, Ordering::Relaxed);
-        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // All three are changed under the lock of the state alone.
+        let add = |count: &Count, more| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(&self.since_checkpoint, bytes);
+        add(&self.counters.records, 1);
+        add(&self.counters.bytes, bytes);
         if state.buffer.len() >= BUFFER_BYTES && (!state.is_writing || state.buffer.len() >= FULL_BUFFER_BYTES) {
-            self.settle(&mut state);
-            self.write_buffer(&mut state)?;
+            self.settle(state);
+            self.write_buffer(state)?;
         }
         Ok(())
     }
@@ -421,7 +441,7 @@ impl Journal {
 
     fn switch_beyond(&self, limit: u64) {
         let mut state = self.state.lock();
-        state.since_checkpoint = 0;
+        self.since_checkpoint.store(0, Ordering::Relaxed);
         let current = state.segments.last().map_or(0, |segment| segment.written);
         state.switch = current + state.buffer.len() as u64 > limit;
     }
@@ -469,7 +489,7 @@ impl Journal {
 
     /// Whether enough has gathered that a checkpoint should be made.
     pub fn wants_checkpoint(&self) -> bool {
-        self.state.lock().since_checkpoint > self.segment_bytes / 2
+        self.since_checkpoint.load(Ordering::Relaxed) > self.segment_bytes / 2
     }
 
     /// Notes that a commit waited for room.

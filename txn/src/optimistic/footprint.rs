@@ -6,8 +6,9 @@ use super::keys::KeySet;
 use super::span::Span;
 use super::spans::SpanSet;
 use crate::Timestamp;
+use crate::names::Names;
 use crate::redo::{Op, Redo};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// What one commit wrote in one tree.
@@ -70,7 +71,7 @@ impl Footprint {
         };
         match Lists::gather(body) {
             Ok(mut lists) => {
-                for name in redo.created() {
+                for name in redo.created().iter() {
                     lists.tree(name).renamed = true;
                 }
                 Footprint::new(lists.into_prints(), limit)
@@ -80,8 +81,8 @@ impl Footprint {
         }
     }
 
-    fn of_names(names: &BTreeSet<String>, limit: usize) -> Footprint {
-        Footprint::new(names.iter().map(|name| (name.clone(), TreePrint::everything())).collect(), limit)
+    fn of_names(names: &Names, limit: usize) -> Footprint {
+        Footprint::new(names.iter().map(|name| (name.to_owned(), TreePrint::everything())).collect(), limit)
     }
 
     pub fn tree(&self, name: &str) -> Option<&TreePrint> {
@@ -154,6 +155,7 @@ impl<'b> Lists<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pentimento_storage::PageId;
 
     fn keys(print: &TreePrint) -> Vec<&[u8]> {
         print.keys.iter().collect()
@@ -162,11 +164,11 @@ mod tests {
     #[test]
     fn a_footprint_lists_what_the_journal_was_told() {
         let mut redo = Redo::up_to(1 << 16);
-        redo.enter(&"b".into());
+        redo.enter(&"b".into(), PageId(2));
         redo.insert(b"2", b"two");
         redo.insert(b"1", b"one");
         redo.remove(b"2");
-        redo.enter(&"a".into());
+        redo.enter(&"a".into(), PageId(1));
         redo.created_tree("a");
         redo.remove_range(&(b"k".as_slice()..));
         redo.rename_tree("c", "d");
@@ -183,10 +185,10 @@ mod tests {
     fn what_is_too_long_is_listed_by_tree() {
         for (redo_limit, limit) in [(0, usize::MAX), (64, usize::MAX), (1 << 20, 100)] {
             let mut redo = Redo::up_to(redo_limit);
-            redo.enter(&"t".into());
+            redo.enter(&"t".into(), PageId(3));
             redo.insert(b"key", &[7; 100]);
             (0..100u8).for_each(|key| redo.insert(&[key], b"value"));
-            redo.enter(&"u".into());
+            redo.enter(&"u".into(), PageId(4));
             redo.remove(b"key");
             let print = Footprint::of_redo(&redo, limit);
             assert!(["t", "u"].into_iter().all(|name| print.tree(name).unwrap().whole), "limits {redo_limit}, {limit}");
