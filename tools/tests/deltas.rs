@@ -277,3 +277,22 @@ fn any_byte_of_a_delta() {
     // What remains is the room in the arrays that is not used.
     assert!(told * 10 > tried * 9, "{told} of {tried}");
 }
+
+/// Every slot of a sound store, the second ones of table pages too.
+#[test]
+fn a_slot_is_shown_as_a_part_of_what_it_belongs_to() {
+    let subject = Subject::new();
+    let file = StoreFile::open(&subject.store).unwrap();
+    let context = pentimento_tools::Context::new(true, false, pentimento_tools::Interrupt::default());
+    let checkpoint = Checkpoint::read(&file).unwrap();
+    assert!(checkpoint.table_pages.iter().any(|page| page.run.slots == 2), "stores with deltas have such");
+    for slot in 0..fs::metadata(&subject.store).unwrap().len() / SLOT {
+        let target = pentimento_tools::commands::page::Target::Slot(slot);
+        let report = pentimento_tools::commands::page::run(&file, target, None, false, &context).unwrap();
+        assert!(report.problems.is_empty(), "slot {slot}: {:?}", report.problems);
+        let table = checkpoint.table_pages.iter().find(|page| (page.run.start..page.run.end()).contains(&slot));
+        if let Some(table) = table {
+            assert_eq!((report.slot, report.slots), (Some(table.run.start), table.run.slots), "slot {slot}");
+        }
+    }
+}

@@ -79,8 +79,16 @@ impl Shown {
     fn take(&mut self, file: &StoreFile, job: Job) -> Result<()> {
         self.run = Some(job.run);
         // The whole version is checked, however little of it is shown.
-        self.failure = read_version(file, &job).err().map(|what| (job, what));
+        let checked = read_version(file, &job);
         self.bytes = read_run(file, job.run)?;
+        match checked {
+            Ok(version) => {
+                // What was checked is what is shown: beside a writer the second look may find another version there.
+                let len = version.len().min(self.bytes.len());
+                self.bytes[..len].copy_from_slice(&version[..len]);
+            }
+            Err(what) => self.failure = Some((job, what)),
+        }
         Ok(())
     }
 
@@ -185,6 +193,7 @@ impl Shown {
             return Err(Error::Usage(format!("there is no slot {slot}; the file has {slots}")));
         };
         let one = Run { start: slot, slots: 1 };
+        let lies_in = |run: Run| run.start <= slot && slot < run.end();
         let mut shown = Shown {
             page: None,
             source: Source::Unreferenced,
@@ -200,13 +209,15 @@ impl Shown {
             SlotUse::Meta => shown.source = Source::Meta,
             SlotUse::Table => {
                 shown.source = Source::Table;
-                let found = checkpoint.table_pages.iter().find(|page| page.run.start == slot);
+                let found = checkpoint.table_pages.iter().find(|page| lies_in(page.run));
                 shown.table = found.map(|page| (page.level, page.index));
+                shown.run = found.map(|page| page.run).or(shown.run);
             }
             SlotUse::NamedTable => {
-                let found = checkpoint.named.tables.iter().find(|table| table.slot.run.start == slot);
+                let found = checkpoint.named.tables.iter().find(|table| lies_in(table.slot.run));
                 shown.source = Source::Named;
                 shown.table = found.map(|table| (table.slot.level, table.slot.index));
+                shown.run = found.map(|table| table.slot.run).or(shown.run);
                 let names = found
                     .map(|table| checkpoint.named.names(table.slot.timestamp.unwrap_or(table.newest), table.newest));
                 shown.snapshots = names.unwrap_or_default();
@@ -223,8 +234,7 @@ impl Shown {
             SlotUse::Current(page) => return Shown::page(file, checkpoint, PageId(page), None),
             SlotUse::Unreferenced => {
                 let remains = remains(file, checkpoint)?;
-                if let Some(remain) = remains.iter().find(|remain| remain.run.start <= slot && slot < remain.run.end())
-                {
+                if let Some(remain) = remains.iter().find(|remain| lies_in(remain.run)) {
                     shown.page = Some(remain.page);
                     shown.run = Some(remain.run);
                 }
