@@ -29,3 +29,42 @@ impl RecentTrees {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Database, Durability};
+
+    #[test]
+    fn what_is_known_ends_with_the_next_commit() {
+        let db = Database::in_memory().unwrap();
+        let commit = |names: std::ops::Range<usize>, entries: usize| {
+            let mut txn = db.begin_write().unwrap();
+            txn.set_durability(Durability::None).unwrap();
+            let before = names.clone().map(|name| txn.tree(&name.to_string()).unwrap().len()).max();
+            for name in names {
+                let mut tree = txn.tree(&name.to_string()).unwrap();
+                let len = tree.len();
+                (0..entries).for_each(|number| tree.insert(format!("{len} {number}"), b"").unwrap());
+            }
+            txn.commit().unwrap();
+            before
+        };
+        assert_eq!(commit(0..1, 3), Some(0));
+        let known = |base| db.shared().recent_trees.0.lock().0 == base;
+        assert!(known(db.timestamp()), "the next one is told");
+        assert_eq!(commit(0..1, 3), Some(3));
+        let take = |base| db.shared().recent_trees.take(base).len();
+        assert_eq!(take(db.timestamp().next()), 0, "whoever began after another commit is told nothing");
+        assert_eq!((take(db.timestamp()), take(db.timestamp())), (1, 0), "and whoever is told is told once");
+        // Too many to be remembered.
+        commit(0..MOST + 1, 4);
+        assert_eq!(take(db.timestamp()), 0);
+        assert_eq!(commit(0..1, 1), Some(10), "not what was known of commits before");
+        // An abandoned one leaves nothing behind.
+        let mut txn = db.begin_write().unwrap();
+        txn.tree("0").unwrap().insert(b"gone", b"").unwrap();
+        drop(txn);
+        assert_eq!(commit(0..1, 1), Some(11));
+    }
+}
