@@ -7,7 +7,7 @@
 mod profile;
 
 use pentimento::{Database, Tree};
-use profile::{Key, batches, key, load, setting, timed, unsynced};
+use profile::{Key, batches, key, load, setting, store, timed, unsynced, wants};
 
 /// What is read of a value.
 fn ends(value: &[u8]) -> u64 {
@@ -45,12 +45,9 @@ fn forward(tree: &Tree<'_>) -> u64 {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|name| name == what);
-    let entries = setting("PENTIMENTO_ENTRIES", 1_000_000);
-    let dir = tempfile::tempdir_in(".").expect("a folder beside the project, on a real file system");
-    let db = Database::open(dir.path().join("store.pent")).expect("a store");
-    let keys: Vec<Key> = (0..entries).map(key).collect();
+    let wants = wants();
+    let (_dir, db, keys) = store();
+    let entries = keys.len() as u64;
     load(&db, &keys);
     batches(&db, entries);
     unsynced(&db, entries + 100_000);

@@ -8,7 +8,7 @@
 mod profile;
 
 use pentimento::Database;
-use profile::{Key, batches, key, load, setting, timed, unsynced};
+use profile::{Key, batches, load, setting, store, timed, unsynced, wants};
 
 #[inline(never)]
 fn removal(db: &Database, keys: &[Key]) {
@@ -27,13 +27,9 @@ fn deletion(db: &Database, keys: &[Key]) {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|name| name == what);
-    let entries = setting("PENTIMENTO_ENTRIES", 1_000_000);
-    let dir = tempfile::tempdir_in(".").expect("a folder beside the project, on a real file system");
-    let db = Database::open(dir.path().join("store.pent")).expect("a store");
-
-    let keys: Vec<Key> = (0..entries).map(key).collect();
+    let wants = wants();
+    let (_dir, db, keys) = store();
+    let entries = keys.len() as u64;
     timed("load", keys.len(), || load(&db, &keys));
     let mut next = entries;
     for _ in 0..setting("PENTIMENTO_ROUNDS", 3) {

@@ -76,3 +76,16 @@ pub fn unsynced(db: &Database, first: u64) {
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
+
+/// What was asked for by name; everything if nothing was.
+pub fn wants() -> impl Fn(&str) -> bool {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    move |what| wanted.is_empty() || wanted.iter().any(|name| name == what)
+}
+
+/// A store in a folder of its own, and keys to load into it, as many as `PENTIMENTO_ENTRIES` says.
+pub fn store() -> (tempfile::TempDir, Database, Vec<Key>) {
+    let dir = tempfile::tempdir_in(".").expect("a folder beside the project, on a real file system");
+    let db = Database::open(dir.path().join("store.pent")).expect("a store");
+    (dir, db, (0..setting("PENTIMENTO_ENTRIES", 1_000_000)).map(key).collect())
+}
