@@ -203,9 +203,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         }
         let capacity = self.capacity();
         // A leaf that is rewritten in place and has hardly any room then would be rewritten again and again.
-        let has_grown = run.size(&run.all()) > size;
-        let nearly_full =
-            keeps_prefix && has_grown && run.len() >= 4 && run.size(&run.all()) > capacity - capacity / 16;
+        let nearly_full = keeps_prefix && run.has_grown_tight(size, capacity);
         let pieces = plan(&run, lean, capacity, nearly_full)?;
         self.lay_out(path, path.len(), page, &run, &pieces)?;
         Ok(orphan)

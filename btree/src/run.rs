@@ -241,6 +241,12 @@ impl Run {
         size(range.len(), self.prefix_len(range), range.clone().map(|index| self.weight(index)).sum())
     }
 
+    /// Whether all of it in one node is more than `size` bytes, leaves hardly any room there, and can be divided.
+    pub fn has_grown_tight(&self, size: usize, capacity: usize) -> bool {
+        let now = self.size(&self.all());
+        now > size && now > capacity - capacity / 16 && self.len() >= 4
+    }
+
     /// Writes entries `range` as a node, with room for a few more if `limit` bytes allow.
     pub fn write(
         &self,

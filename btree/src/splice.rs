@@ -115,8 +115,11 @@ impl<P: WritePages> TreeMut<'_, P> {
         } else {
             Lean::Even
         };
+        let size = run.size(&run.all());
         run.splice(drop.start, drop.end, &add);
-        let pieces = plan(&run, lean, capacity, false)?;
+        // A branch that is rewritten and has hardly any room then would be rewritten again and again.
+        let nearly_full = run.has_grown_tight(size, capacity);
+        let pieces = plan(&run, lean, capacity, add.len() <= MANY && nearly_full)?;
         self.lay_out(path, depth, page, &run, &pieces)
     }
 
