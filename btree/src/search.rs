@@ -51,7 +51,7 @@ impl Node<'_> {
     /// The index of the first key that is not less than `key`, and whether it is equal.
     #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Result<(usize, bool), Fault> {
-        self.find_and(key, |first| self.prefetch_entry(first))
+        self.find_and(key, |_| {})
     }
 
     /// The same, telling `meet` where it will most likely end before it looks at a cell.

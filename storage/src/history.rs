@@ -3,11 +3,17 @@
 //! Promises:
 //! 1. A version enters under its page's lock together with the reading of the place that it moves here, so that the checkpointer's change
 //!    of that place is seen either in the entry or here, never in neither.
-//! 2. A look-up is O(1) in the size of the map and logarithmic in the versions of that one page.
-//! 3. No lock here is ever held across I/O, another lock, or a batch.
+//! 2. A look-up is O(1) in the number of pages, and logarithmic in the versions of that one page.
+//! 3. No lock here is ever held across I/O or a batch, and no two of them but a page's and, within it, one of the others.
+//!
+//! Each page has eight bytes of its own, its lock among them, so who supersedes a version meets one line of memory that he can [ask for](History::prefetch) ahead. The versions of a page are a chain,
+//! the newest first, of nodes that are used again at once: the last ones to be given back are in the processor's cache. The few pages of which very many versions are kept have them in
+//! a map, in order.
 
+use crate::buckets::Buckets;
 use crate::place::Place;
-use crate::sync::{HISTORY_SHARDS as SHARDS, Mutex};
+use crate::prefetch::line;
+use crate::sync::{AtomicU32, AtomicU64, HISTORY_SHARDS as SHARDS, LONGEST_CHAIN, Mutex, MutexGuard, Ordering};
 use crate::table::Entry;
 use crate::{PageId, PageMap, Timestamp};
 
@@ -27,121 +33,337 @@ impl Version {
     }
 }
 
-/// The versions of one page, by birth. Most pages have one, which needs no allocation of its own.
+/// A version in a chain. Whoever reads or writes one has the lock of its page; it is free, or another's, under no other.
 #[derive(Default)]
-struct Versions {
-    oldest: Option<Version>,
-    younger: Vec<Version>,
+struct Node {
+    birth: AtomicU64,
+    end: AtomicU64,
+    place: AtomicU64,
+    crc: AtomicU32,
+    older: AtomicU32,
 }
 
-impl Versions {
-    fn push(&mut self, version: Version) {
-        if self.oldest.is_none() {
-            self.oldest = Some(version);
-        } else {
-            self.younger.push(version);
+#[cfg(not(pentimento_schedules))]
+const _: () = assert!(size_of::<Node>() == 32, "two lie in a line");
+
+impl Node {
+    fn version(&self) -> Version {
+        Version {
+            birth: Timestamp(self.birth.load(Ordering::Relaxed)),
+            end: Timestamp(self.end.load(Ordering::Relaxed)),
+            place: Place(self.place.load(Ordering::Relaxed)),
+            crc: self.crc.load(Ordering::Relaxed),
         }
     }
 
-    fn find(&self, pin: Timestamp) -> Option<Version> {
-        let oldest = self.oldest?;
-        if oldest.end > pin {
-            return oldest.contains(pin).then_some(oldest);
-        }
-        let after = self.younger.partition_point(|version| version.end <= pin);
-        self.younger.get(after).copied().filter(|version| version.contains(pin))
-    }
-
-    fn at_birth(&mut self, birth: Timestamp) -> Option<&mut Version> {
-        if self.oldest.is_some_and(|version| version.birth == birth) {
-            return self.oldest.as_mut();
-        }
-        let index = self.younger.binary_search_by_key(&birth, |version| version.birth).ok()?;
-        self.younger.get_mut(index)
-    }
-
-    fn remove(&mut self, birth: Timestamp) -> Option<Version> {
-        if let Some(oldest) = self.oldest.filter(|version| version.birth == birth) {
-            self.oldest = (!self.younger.is_empty()).then(|| self.younger.remove(0));
-            return Some(oldest);
-        }
-        let index = self.younger.binary_search_by_key(&birth, |version| version.birth).ok()?;
-        Some(self.younger.remove(index))
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Version> {
-        self.oldest.iter().chain(&self.younger)
+    fn set(&self, version: Version, older: u32) {
+        self.birth.store(version.birth.0, Ordering::Relaxed);
+        self.end.store(version.end.0, Ordering::Relaxed);
+        self.place.store(version.place.0, Ordering::Relaxed);
+        self.crc.store(version.crc, Ordering::Relaxed);
+        self.older.store(older, Ordering::Relaxed);
     }
 }
 
-/// The map, in shards so that readers of different pages do not meet.
+/// The versions of one page: a chain of so many nodes, or [`CROWDED`] when they are in the map.
+#[derive(Clone, Copy, Default)]
+#[repr(Rust, packed(2))]
+struct Head {
+    newest: u32,
+    len: u16,
+}
+
+#[cfg(not(pentimento_schedules))]
+const _: () = assert!(size_of::<Mutex<Head>>() == 8, "the design allows eight bytes a page");
+
+const CROWDED: u16 = u16::MAX;
+
+/// The nodes that no chain has.
+#[derive(Default)]
+struct Spare {
+    used_before: Vec<u32>,
+    made: u32,
+}
+
+/// How many nodes are taken or given back at once.
+const AT_ONCE: usize = 16;
+
+/// Some nodes that no chain has, in the hands of somebody who will add or remove several versions.
+pub(crate) struct Nodes<'h> {
+    history: &'h History,
+    some: [u32; AT_ONCE],
+    len: usize,
+    /// How many more may be needed.
+    wanted: usize,
+}
+
+impl Nodes<'_> {
+    fn take(&mut self) -> u32 {
+        if self.len == 0 {
+            self.len = self.wanted.clamp(1, AT_ONCE);
+            let some = &mut self.some[..self.len];
+            let mut spare = self.history.spare.lock();
+            // The last of them is the next to be used, and was the last to be given back.
+            for node in some.iter_mut().rev() {
+                *node = spare.used_before.pop().unwrap_or_else(|| {
+                    let at = spare.made;
+                    // There are fewer versions than slots in a file and frames in memory.
+                    spare.made = at.checked_add(1).expect("fewer than 2^32 versions are superseded");
+                    at
+                });
+            }
+            drop(spare);
+            some.iter().for_each(|node| _ = self.history.nodes.grow_to(*node as usize));
+        }
+        self.len -= 1;
+        self.wanted = self.wanted.saturating_sub(1);
+        self.some[self.len]
+    }
+
+    fn put(&mut self, node: u32) {
+        if self.len == AT_ONCE {
+            self.give_back();
+        }
+        self.some[self.len] = node;
+        self.len += 1;
+    }
+
+    fn give_back(&mut self) {
+        if self.len > 0 {
+            self.history.spare.lock().used_before.extend_from_slice(&self.some[..self.len]);
+            self.len = 0;
+        }
+    }
+}
+
+impl Drop for Nodes<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// The map.
 pub(crate) struct History {
-    shards: Box<[Mutex<PageMap<Versions>>]>,
+    heads: Buckets<Mutex<Head>>,
+    nodes: Buckets<Node>,
+    spare: Mutex<Spare>,
+    /// The versions of pages that have many, by birth. In shards so that readers of different pages do not meet.
+    crowded: Box<[Mutex<PageMap<Vec<Version>>>]>,
+}
+
+/// Which version of a page is looked for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    SeenBy(Timestamp),
+    BornAt(Timestamp),
+}
+
+impl Wanted {
+    fn is(self, version: &Version) -> bool {
+        match self {
+            Wanted::SeenBy(pin) => version.contains(pin),
+            Wanted::BornAt(birth) => version.birth == birth,
+        }
+    }
+
+    /// Where it is among versions by birth.
+    fn among(self, versions: &[Version]) -> Option<usize> {
+        let (Wanted::SeenBy(at) | Wanted::BornAt(at)) = self;
+        let index = versions.partition_point(|version| version.birth <= at).checked_sub(1)?;
+        self.is(&versions[index]).then_some(index)
+    }
 }
 
 impl History {
     pub fn new() -> History {
-        History { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        History {
+            heads: Buckets::new(),
+            nodes: Buckets::new(),
+            spare: Mutex::default(),
+            crowded: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
     }
 
-    fn shard(&self, id: PageId) -> &Mutex<PageMap<Versions>> {
-        &self.shards[id.0 as usize % SHARDS]
+    /// Asks the processor to fetch what [`supersede`](History::supersede) needs of a page.
+    #[inline]
+    pub fn prefetch(&self, id: PageId) {
+        if let Some(head) = self.heads.get(id.0 as usize) {
+            line(std::ptr::from_ref(head).cast());
+        }
+    }
+
+    /// For who will add so many versions, or remove some.
+    pub fn nodes(&self, wanted: usize) -> Nodes<'_> {
+        Nodes { history: self, some: [0; AT_ONCE], len: 0, wanted }
     }
 
     /// Moves the newest version of a page into the history, ending at `end`. `crc` is its checksum in case it is unverified.
-    /// Tells the version; `None` when there was none (a page that is new, or was dead).
-    pub fn supersede(&self, id: PageId, entry: &Entry, end: Timestamp, crc: u32) -> Option<Version> {
-        let mut shard = self.shard(id).lock();
-        let (place, birth) = entry.load();
-        if place.is_nowhere() {
+    /// Tells the version; `None` when there was none (a page that is new, or was dead). Only under the writer's turn.
+    pub fn supersede(
+        &self,
+        id: PageId,
+        entry: &Entry,
+        end: Timestamp,
+        crc: u32,
+        nodes: &mut Nodes<'_>,
+    ) -> Option<Version> {
+        // Only who has the turn makes a place of nowhere.
+        if entry.load().0.is_nowhere() {
             return None;
         }
+        let node = nodes.take();
+        let mut head = self.head(id);
+        let (place, birth) = entry.load();
         let version = Version { birth, end, place, crc };
-        shard.entry(id).or_default().push(version);
+        self.push(id, &mut head, version, node, nodes);
         Some(version)
     }
 
     /// Adds a superseded version that is younger than all that are there of its page. While the store is being opened.
     pub fn insert(&self, id: PageId, version: Version) {
-        self.shard(id).lock().entry(id).or_default().push(version);
+        let mut nodes = self.nodes(1);
+        let node = nodes.take();
+        self.push(id, &mut self.head(id), version, node, &mut nodes);
+    }
+
+    fn push(&self, id: PageId, head: &mut MutexGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes<'_>) {
+        if head.len == LONGEST_CHAIN {
+            self.crowd(id, head, nodes);
+        }
+        if head.len == CROWDED {
+            self.shard(id).entry(id).or_default().push(version);
+            nodes.put(node);
+        } else {
+            self.node(node).set(version, head.newest);
+            **head = Head { newest: node, len: head.len + 1 };
+        }
+    }
+
+    /// Moves the versions of a page into the map.
+    #[cold]
+    fn crowd(&self, id: PageId, head: &mut MutexGuard<'_, Head>, nodes: &mut Nodes<'_>) {
+        let mut versions = Vec::with_capacity(2 * usize::from(LONGEST_CHAIN));
+        for at in self.chain(**head) {
+            versions.push(self.node(at).version());
+            nodes.put(at);
+        }
+        versions.reverse();
+        self.shard(id).insert(id, versions);
+        **head = Head { newest: 0, len: CROWDED };
     }
 
     /// The superseded version that a pin sees.
     pub fn find(&self, id: PageId, pin: Timestamp) -> Option<Version> {
-        self.shard(id).lock().get(&id)?.find(pin)
-    }
-
-    /// Changes the place of the version with this birth, if it is here.
-    pub fn replace_place(&self, id: PageId, birth: Timestamp, change: impl FnOnce(Place) -> Place) -> bool {
-        let mut shard = self.shard(id).lock();
-        let Some(version) = shard.get_mut(&id).and_then(|versions| versions.at_birth(birth)) else { return false };
-        version.place = change(version.place);
-        true
+        self.look(id, Wanted::SeenBy(pin))
     }
 
     /// The version with this birth.
     pub fn get(&self, id: PageId, birth: Timestamp) -> Option<Version> {
-        self.shard(id).lock().get_mut(&id)?.at_birth(birth).copied()
+        self.look(id, Wanted::BornAt(birth))
+    }
+
+    fn look(&self, id: PageId, wanted: Wanted) -> Option<Version> {
+        let head = self.head(id);
+        if head.len == CROWDED {
+            let shard = self.shard(id);
+            let versions = shard.get(&id)?;
+            return Some(versions[wanted.among(versions)?]);
+        }
+        self.chain(*head).map(|at| self.node(at).version()).find(|version| wanted.is(version))
+    }
+
+    /// Changes the place of the version with this birth, if it is here.
+    pub fn replace_place(&self, id: PageId, birth: Timestamp, change: impl FnOnce(Place) -> Place) -> bool {
+        let wanted = Wanted::BornAt(birth);
+        let head = self.head(id);
+        if head.len == CROWDED {
+            let mut shard = self.shard(id);
+            let versions = shard.get_mut(&id).map_or(&mut [][..], |versions| &mut versions[..]);
+            let Some(index) = wanted.among(versions) else { return false };
+            versions[index].place = change(versions[index].place);
+            return true;
+        }
+        let Some(at) = self.chain(*head).find(|at| wanted.is(&self.node(*at).version())) else { return false };
+        let place = &self.node(at).place;
+        place.store(change(Place(place.load(Ordering::Relaxed))).0, Ordering::Relaxed);
+        true
     }
 
     /// Takes a version out that nobody needs any more.
-    pub fn remove(&self, id: PageId, birth: Timestamp) -> Option<Version> {
-        let mut shard = self.shard(id).lock();
-        let versions = shard.get_mut(&id)?;
-        let version = versions.remove(birth);
-        if versions.oldest.is_none() {
-            shard.remove(&id);
+    pub fn remove(&self, id: PageId, birth: Timestamp, nodes: &mut Nodes<'_>) -> Option<Version> {
+        let wanted = Wanted::BornAt(birth);
+        let mut head = self.head(id);
+        if head.len == CROWDED {
+            let mut shard = self.shard(id);
+            let versions = shard.get_mut(&id)?;
+            let version = versions.remove(wanted.among(versions)?);
+            if versions.is_empty() {
+                shard.remove(&id);
+                *head = Head::default();
+            }
+            return Some(version);
         }
-        version
+        let mut younger = None;
+        for at in self.chain(*head) {
+            let node = self.node(at);
+            let version = node.version();
+            if !wanted.is(&version) {
+                younger = Some(node);
+                continue;
+            }
+            let older = node.older.load(Ordering::Relaxed);
+            let newest = match younger {
+                None => older,
+                Some(younger) => {
+                    younger.older.store(older, Ordering::Relaxed);
+                    head.newest
+                }
+            };
+            *head = Head { newest, len: head.len - 1 };
+            drop(head);
+            nodes.put(at);
+            return Some(version);
+        }
+        None
     }
 
-    /// All versions, shard by shard. For the checker and for closing.
+    /// All versions, page by page, by birth. For the checker and for closing.
     pub fn for_each(&self, mut visit: impl FnMut(PageId, &Version)) {
-        for shard in &self.shards {
-            for (&id, versions) in shard.lock().iter() {
-                versions.iter().for_each(|version| visit(id, version));
+        for id in (0..).map(PageId) {
+            let Some(head) = self.heads.get(id.0 as usize).map(Mutex::lock) else { return };
+            if head.len == CROWDED {
+                self.shard(id).get(&id).into_iter().flatten().for_each(|version| visit(id, version));
+                continue;
             }
+            let mut versions: Vec<Version> = self.chain(*head).map(|at| self.node(at).version()).collect();
+            versions.reverse();
+            versions.iter().for_each(|version| visit(id, version));
         }
+    }
+
+    /// The versions of a page that the table has. Whoever comes first makes room for it: who has seen that a version is not the newest any more, and nothing else, need not see that
+    /// there is room, but he sees what was done under its lock.
+    #[inline]
+    fn head(&self, id: PageId) -> MutexGuard<'_, Head> {
+        self.heads.grow_to(id.0 as usize).lock()
+    }
+
+    fn shard(&self, id: PageId) -> MutexGuard<'_, PageMap<Vec<Version>>> {
+        self.crowded[id.0 as usize % SHARDS].lock()
+    }
+
+    fn node(&self, at: u32) -> &Node {
+        self.nodes.get(at as usize).expect("a node that was taken is there")
+    }
+
+    /// The nodes of a chain, the newest first.
+    fn chain(&self, head: Head) -> impl Iterator<Item = u32> {
+        let mut next = head.newest;
+        (0..head.len).map(move |_| {
+            let at = next;
+            next = self.node(at).older.load(Ordering::Relaxed);
+            at
+        })
     }
 }
 
@@ -149,7 +371,7 @@ impl History {
 mod tests {
     use super::*;
 
-    /// Against the dumbest model: a list of all intervals.
+    /// Against the dumbest model: a list of all intervals. Some runs are long enough for the map.
     #[test]
     fn finds_what_a_list_finds() {
         fn property(steps: Vec<(u8, bool)>) -> bool {
@@ -160,11 +382,11 @@ mod tests {
             for (step, remove) in steps {
                 if remove && !model.is_empty() {
                     let (birth, end) = model.remove(step as usize % model.len());
-                    let version = history.remove(id, Timestamp(birth)).unwrap();
+                    let version = history.remove(id, Timestamp(birth), &mut history.nodes(0)).unwrap();
                     assert_eq!((version.end.0, version.place.as_immediate()), (end, Some(birth)));
                 } else {
                     now += u64::from(step) % 3 + 1;
-                    history.supersede(id, &entry, Timestamp(now), 0);
+                    history.supersede(id, &entry, Timestamp(now), 0, &mut history.nodes(step as usize % 3));
                     entry.install(Timestamp(now), Place::immediate(now));
                     model.push((birth, now));
                     birth = now;

@@ -5,6 +5,7 @@
 //! Nothing here can fail: whatever can was done before.
 
 use crate::frame::FramePool;
+use crate::history::Nodes;
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::reclaim::Superseded;
@@ -12,6 +13,9 @@ use crate::store::Store;
 use crate::sync::{Count, Ordering};
 use crate::write_set::{Private, State, WriteSet, stamp};
 use crate::{PageId, Timestamp};
+
+/// How many superseded versions are handed to reclamation at once.
+const ADDED_AT_ONCE: usize = 8;
 
 /// How many versions a commit judges or frees besides twice those that it superseded itself.
 const RECLAIM_BUDGET: usize = 64;
@@ -21,45 +25,45 @@ impl WriteSet {
     /// commit is published only when a checkpoint has made it durable. Without any change there is no commit,
     /// and the timestamp is the one that the transaction began after.
     #[must_use]
-    pub fn install(self, strict: bool) -> Timestamp {
+    pub fn install(self: Box<Self>, strict: bool) -> Timestamp {
         if self.pages.is_empty() { self.base() } else { self.install_always(strict) }
     }
 
     /// As [`install`](WriteSet::install), but makes a commit of no change too: timestamps that a journal names must all exist.
     #[must_use]
-    pub fn install_always(self, strict: bool) -> Timestamp {
+    pub fn install_always(self: Box<Self>, strict: bool) -> Timestamp {
         self.install_noting(strict, |_| {})
     }
 
     /// As [`install_always`](WriteSet::install_always), and calls `note` when the commit is installed, before the turn is passed on.
     #[must_use]
-    pub fn install_noting(mut self, strict: bool, note: impl FnOnce(Timestamp)) -> Timestamp {
+    pub fn install_noting(mut self: Box<Self>, strict: bool, note: impl FnOnce(Timestamp)) -> Timestamp {
         let (store, at) = (self.store().clone(), self.birth());
         let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
-        let superseded = self.install_pages(|at| {
+        let due = self.install_pages(|at| {
             store.clock.install(at, strict);
             note(at);
         });
-        let due = store.add_superseded(superseded);
         drop(self);
         store.reclaim_if(due);
         at
     }
 
-    /// Installs all pages, and has the commit noted as installed. The turn is kept.
-    pub(crate) fn install_pages(&mut self, note: impl FnOnce(Timestamp)) -> Vec<Superseded> {
+    /// Installs all pages, and has the commit noted as installed. The turn is kept. What the commit supersedes waits for reclamation: it is told how many versions had better be judged or
+    /// freed afterwards.
+    pub(crate) fn install_pages(&mut self, note: impl FnOnce(Timestamp)) -> Option<usize> {
         let at = self.birth();
         self.forget_savepoints();
-        let pages = std::mem::take(&mut self.pages);
-        let store = self.store();
-        let mut superseded = Vec::with_capacity(pages.len());
+        let WriteSet { pages, turn, .. } = self;
+        let store = &turn.store;
+        let mut superseded = SupersededBy::new(store, pages.len());
         let mut freed = Vec::new();
         let (mut counted, versions) = (0, pages.len() as u64);
         let planted = store.options.has(Bug::PublishBeforeInstall);
         if planted {
             store.clock.install(at, false);
         }
-        for (id, private) in pages {
+        for (id, private) in pages.drain() {
             if planted {
                 crate::sync::thread::sleep(std::time::Duration::from_micros(200));
             }
@@ -75,20 +79,46 @@ impl WriteSet {
         let add = |count: &Count, more| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
         add(&store.counters.commits, 1);
         add(&store.counters.versions_installed, versions);
-        superseded
+        superseded.finish()
+    }
+}
+
+/// What a commit superseded, on its way to reclamation. All of it gets there before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all. None is
+/// judged before the commit is published.
+struct SupersededBy<'s> {
+    store: &'s Store,
+    some: [Superseded; ADDED_AT_ONCE],
+    len: usize,
+    all: usize,
+    nodes: Nodes<'s>,
+}
+
+impl<'s> SupersededBy<'s> {
+    /// Of a commit that changes so many pages.
+    fn new(store: &'s Store, pages: usize) -> SupersededBy<'s> {
+        const NOTHING: Superseded =
+            Superseded { id: PageId::NONE, birth: Timestamp::ZERO, end: Timestamp::ZERO, bytes: 0 };
+        SupersededBy { store, some: [NOTHING; ADDED_AT_ONCE], len: 0, all: 0, nodes: store.history.nodes(pages) }
+    }
+
+    fn push(&mut self, superseded: Superseded) {
+        if self.len == ADDED_AT_ONCE {
+            self.store.reclaimer.lock().add(&self.some);
+            self.len = 0;
+        }
+        self.some[self.len] = superseded;
+        (self.len, self.all) = (self.len + 1, self.all + 1);
+    }
+
+    /// Tells how many versions had better be judged or freed now.
+    fn finish(&self) -> Option<usize> {
+        let mut reclaimer = self.store.reclaimer.lock();
+        reclaimer.add(&self.some[..self.len]);
+        reclaimer.is_due(self.store).then_some(RECLAIM_BUDGET + 2 * self.all)
     }
 }
 
 impl Store {
-    /// Has what a commit superseded wait for reclamation. Before the turn is passed on: versions wait in the order of their ends, and the checker, which takes the turn, knows of all.
-    /// Tells how many versions had better be judged or freed afterwards.
-    pub(crate) fn add_superseded(&self, superseded: Vec<Superseded>) -> Option<usize> {
-        let budget = RECLAIM_BUDGET + 2 * superseded.len();
-        let mut reclaimer = self.reclaimer.lock();
-        reclaimer.add(superseded);
-        reclaimer.is_due(self).then_some(budget)
-    }
-
     /// A bounded amount of reclamation, if one is due.
     pub(crate) fn reclaim_if(&self, due: Option<usize>) {
         if let Some(budget) = due {
@@ -102,7 +132,7 @@ impl Store {
         id: PageId,
         private: Private,
         at: Timestamp,
-        superseded: &mut Vec<Superseded>,
+        superseded: &mut SupersededBy<'_>,
         freed: &mut Vec<PageId>,
     ) -> usize {
         let Private { state, owner, fresh, .. } = private;
@@ -131,7 +161,7 @@ impl Store {
         let (old_place, old_birth) = entry.load();
         // Looked up before the page's lock is taken: it may touch the disk. Only we supersede, so the birth is right.
         let crc = if old_place.is_unverified() { self.durable_crc(id, old_birth).unwrap_or(0) } else { 0 };
-        if let Some(old) = self.history.supersede(id, entry, at, crc) {
+        if let Some(old) = self.history.supersede(id, entry, at, crc, &mut superseded.nodes) {
             superseded.push(Superseded { id, birth: old.birth, end: at, bytes: 0 });
             if old.place.is_medium() {
                 self.counters.slots_retained.fetch_add(old.place.slots(), Ordering::Relaxed);

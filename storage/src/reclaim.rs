@@ -126,7 +126,7 @@ impl Reclaimer {
     }
 
     /// Versions that a commit superseded.
-    pub fn add(&mut self, superseded: impl IntoIterator<Item = Superseded>) {
+    pub fn add(&mut self, superseded: &[Superseded]) {
         self.pending.extend(superseded);
     }
 
@@ -275,6 +275,7 @@ impl Reclaimer {
     fn free_some(&mut self, store: &Store, budget: usize) -> u64 {
         let (mut runs, mut frames) = (Vec::<Run>::new(), Vec::with_capacity(budget.min(self.free_items as usize)));
         let mut freed = 0;
+        let mut nodes = store.history.nodes(0);
         while freed < budget as u64
             && let Some(chunk) = self.free.last_mut()
         {
@@ -283,7 +284,7 @@ impl Reclaimer {
                 continue;
             };
             freed += 1;
-            let version = store.history.remove(superseded.id, superseded.birth);
+            let version = store.history.remove(superseded.id, superseded.birth, &mut nodes);
             let Version { place, .. } = version.expect("what is charged or pending is in the history");
             if place.is_frame() {
                 frames.push(place);

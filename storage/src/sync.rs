@@ -7,7 +7,7 @@
 
 #[cfg(not(pentimento_schedules))]
 mod real {
-    pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Arc, OnceLock};
     pub(crate) use std::thread;
@@ -18,8 +18,9 @@ mod real {
     pub(crate) const FIRST_BUCKET_BITS: u32 = 10;
     /// How many registrations a reader looks at before the array of registrations grows; it grows by as many.
     pub(crate) const PROBES: usize = 64;
-    /// Parts of the history, each under a lock of its own.
+    /// Parts of the map of pages that have many old versions, each under a lock of its own; and how many a page has before it comes there.
     pub(crate) const HISTORY_SHARDS: usize = 64;
+    pub(crate) const LONGEST_CHAIN: u16 = 24;
     /// How often somebody looks for the writer's turn before he goes to sleep.
     pub(crate) const TURN_LOOKS: usize = 32;
 
@@ -58,13 +59,14 @@ mod real {
 #[cfg(pentimento_schedules)]
 mod real {
     pub(crate) use pentimento_schedules_sync::{
-        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, OnceLock, Ordering, RwLock, fence,
-        thread, thread_local,
+        Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering,
+        RwLock, fence, thread, thread_local,
     };
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
     pub(crate) const HISTORY_SHARDS: usize = 2;
+    pub(crate) const LONGEST_CHAIN: u16 = 2;
     pub(crate) const TURN_LOOKS: usize = 1;
 
     /// A sequentially consistent fence.

@@ -1,10 +1,11 @@
-//! The threads that make commits durable when nobody waits for it: one makes checkpoints and gives back what nobody needs, one syncs the journal;
+//! The threads that make commits durable when nobody waits for it: one makes checkpoints and gives back what nobody needs, one syncs the journal, one writes what has gathered for it;
 //! and one that has memory ready for writers who need more and more of it.
 //!
 //! Promises: what was asked for within some time begins by then, a sync also while a checkpoint runs; a checkpoint that failed is tried again, ever more
 //! slowly, and the next writer that needs it is told why; stopping waits for what is running.
 
 use crate::database::Shared;
+use crate::journal::Journal;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, AtomicU64, Condvar, Instant, Mutex, Ordering};
 use crate::{Error, Result, Timestamp};
@@ -122,6 +123,7 @@ impl Worker {
 pub(crate) struct Background {
     checkpoints: Worker,
     syncs: Worker,
+    writes: Worker,
     frames: Worker,
 }
 
@@ -129,6 +131,7 @@ impl Background {
     pub fn start(shared: &Arc<Shared>) -> Result<()> {
         shared.background.checkpoints.start("pentimento", shared, make_checkpoints)?;
         shared.background.syncs.start("pentimento-sync", shared, sync_journal)?;
+        shared.background.writes.start("pentimento-write", shared, write_journal)?;
         shared.background.frames.start("pentimento-frames", shared, prepare_frames)
     }
 
@@ -152,6 +155,11 @@ impl Background {
         self.syncs.ask_within(limit);
     }
 
+    /// Asks for what has gathered for the journal to be written.
+    pub fn write_journal(&self) {
+        self.writes.ask_within(Duration::ZERO);
+    }
+
     /// Asks for memory to be prepared.
     pub fn prepare_frames(&self) {
         self.frames.ask_within(Duration::ZERO);
@@ -161,6 +169,7 @@ impl Background {
     pub fn stop(&self) {
         self.checkpoints.stop();
         self.syncs.stop();
+        self.writes.stop();
         self.frames.stop();
     }
 }
@@ -233,6 +242,13 @@ fn sync_journal(shared: &Shared) {
     while shared.background.syncs.wait(None) == Wake::Due {
         // A failure poisons the store, so every writer is told.
         let _ = shared.flush();
+    }
+}
+
+fn write_journal(shared: &Shared) {
+    while shared.background.writes.wait(None) == Wake::Due {
+        // Here, too.
+        let _ = shared.journal.get().map(Journal::write_full);
     }
 }
 

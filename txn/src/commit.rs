@@ -87,37 +87,39 @@ impl Shared {
     /// Makes what a transaction did commit `at`.
     fn install(
         &self,
-        work: Work,
+        mut work: Box<Work>,
         at: Timestamp,
         durability: Durability,
         footprint: Option<Footprint>,
     ) -> Result<Timestamp> {
         // Under the turn: the store may have failed since the transaction began.
         self.store.check_writable()?;
-        let Work { pages, redo, trees, .. } = work;
+        // Field by field: what is not used is not moved about.
+        let pages = work.pages;
+        let (trees, redo) = (work.trees, &mut work.redo);
         let touched = self.feed.is_watched().then(|| pages.0.touched_pages());
-        let note = |at| {
-            self.note_footprint(at, footprint, &redo);
-            self.recent_trees.set(at, trees);
+        let note = |at, redo: &mut Redo| {
+            self.note_footprint(at, footprint, redo);
+            self.recent.set(at, trees, redo.take_memory());
             touched.into_iter().for_each(|touched| self.feed.note(&self.store, touched));
         };
         let Some(journal) = self.journal.get() else {
-            let at = pages.0.install_noting(durability == Durability::Sync, note);
+            let at = pages.0.install_noting(durability == Durability::Sync, |at| note(at, redo));
             self.after_unjournaled(at, durability)?;
             return Ok(at);
         };
         let Some(body) = redo.body() else {
-            let at = pages.0.install_durably_noting(note)?;
+            let at = pages.0.install_durably_noting(|at| note(at, redo))?;
             journal.checkpoint_is_durable(at);
             return Ok(at);
         };
-        while journal.append(at, body)? == Room::Full {
+        while journal.append(at, body, durability == Durability::Sync)? == Room::Full {
             // The checkpoint does not need our turn.
             let started = Instant::now();
             self.checkpoint()?;
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
-        let at = pages.0.install_noting(durability == Durability::Sync, note);
+        let at = pages.0.install_noting(durability == Durability::Sync, |at| note(at, redo));
         self.after_journaled(at, durability)?;
         Ok(at)
     }
@@ -140,6 +142,9 @@ impl Shared {
         let Some(journal) = self.journal.get() else { return Ok(()) };
         if self.store.wants_frames() {
             self.background.prepare_frames();
+        }
+        if journal.is_full() {
+            self.background.write_journal();
         }
         match durability {
             Durability::Sync => journal.make_durable(at).map_err(unknown(at))?,

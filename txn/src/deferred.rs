@@ -57,8 +57,8 @@ impl<T> Deferred<T> {
     }
 
     /// The value, whether work is waiting or not.
-    pub fn into_inner(mut self) -> T {
-        *self.done.take().or_else(|| self.waiting.get_mut().take()).expect(IN_ONE_OF_TWO)
+    pub fn into_inner(mut self) -> Box<T> {
+        self.done.take().or_else(|| self.waiting.get_mut().take()).expect(IN_ONE_OF_TWO)
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
             threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 10));
         });
         assert_eq!(sum.settled_mut(|_| unreachable!("done already")).0, 10);
-        assert_eq!(sum.into_inner(), (10, vec![]));
+        assert_eq!(*sum.into_inner(), (10, vec![]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The trees that the newest write transaction met, for the next one.
+//! What the newest write transaction leaves to the next one: the trees that it met, and memory.
 //!
 //! Promises: what is told of a tree is what the catalog and the register say at the very commit that the transaction begins after. Any other commit in between, whoever made it,
 //! ends what is known.
@@ -9,23 +9,39 @@ use crate::work::OpenTree;
 
 /// No more trees than these are remembered.
 const MOST: usize = 16;
+/// No more memory than this is kept.
+const MOST_BYTES: usize = 64 << 10;
 
 /// Trees as they were at a commit.
 #[derive(Debug, Default)]
-pub(crate) struct RecentTrees(Mutex<(Timestamp, Vec<OpenTree>)>);
+struct State {
+    at: Timestamp,
+    trees: Vec<OpenTree>,
+    /// Empty: memory for operations.
+    memory: Vec<u8>,
+}
 
-impl RecentTrees {
-    /// The trees that are known to be so for who begins after commit `base`. They are told once.
-    pub fn take(&self, base: Timestamp) -> Vec<OpenTree> {
-        let mut recent = self.0.lock();
-        if recent.0 == base { std::mem::take(&mut recent.1) } else { Vec::new() }
+/// What is left by the newest commit.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<State>);
+
+impl Recent {
+    /// The trees that are known to be so for who begins after commit `base`, and memory for operations. They are told once.
+    pub fn take(&self, base: Timestamp) -> (Vec<OpenTree>, Vec<u8>) {
+        let mut state = self.0.lock();
+        let trees = if state.at == base { std::mem::take(&mut state.trees) } else { Vec::new() };
+        (trees, std::mem::take(&mut state.memory))
     }
 
-    /// So were these trees at commit `at`, with nothing waiting.
-    pub fn set(&self, at: Timestamp, mut trees: Vec<OpenTree>) {
+    /// So were these trees at commit `at`, with nothing waiting; and this memory is of no use any more.
+    pub fn set(&self, at: Timestamp, mut trees: Vec<OpenTree>, memory: Vec<u8>) {
+        trees.iter_mut().for_each(OpenTree::begin_anew);
+        let mut state = self.0.lock();
+        if memory.capacity() <= MOST_BYTES {
+            state.memory = memory;
+        }
         if trees.len() <= MOST {
-            trees.iter_mut().for_each(OpenTree::begin_anew);
-            *self.0.lock() = (at, trees);
+            (state.at, state.trees) = (at, trees);
         }
     }
 }
@@ -51,10 +67,10 @@ mod tests {
             before
         };
         assert_eq!(commit(0..1, 3), Some(0));
-        let known = |base| db.shared().recent_trees.0.lock().0 == base;
+        let known = |base| db.shared().recent.0.lock().at == base;
         assert!(known(db.timestamp()), "the next one is told");
         assert_eq!(commit(0..1, 3), Some(3));
-        let take = |base| db.shared().recent_trees.take(base).len();
+        let take = |base| db.shared().recent.take(base).0.len();
         assert_eq!(take(db.timestamp().next()), 0, "whoever began after another commit is told nothing");
         assert_eq!((take(db.timestamp()), take(db.timestamp())), (1, 0), "and whoever is told is told once");
         // Too many to be remembered.

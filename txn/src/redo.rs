@@ -76,6 +76,17 @@ impl Redo {
         Redo { limit, ..Redo::default() }
     }
 
+    /// Has operations gathered in this memory, which is empty, before any are.
+    pub fn using(self, memory: Vec<u8>) -> Redo {
+        Redo { bytes: memory, ..self }
+    }
+
+    /// The memory of operations that nobody needs any more, empty.
+    pub fn take_memory(&mut self) -> Vec<u8> {
+        self.bytes.clear();
+        std::mem::take(&mut self.bytes)
+    }
+
     /// The operations, unless they are too many for a record.
     pub fn body(&self) -> Option<&[u8]> {
         (!self.is_too_long).then_some(&self.bytes)

@@ -17,3 +17,5 @@ pub(crate) use {
 
 /// A count of events, for people: no decision rests on it, so a model need not try its interleavings.
 pub(crate) type Count = std::sync::atomic::AtomicU64;
+/// A note that something had better be done soon, likewise.
+pub(crate) type Flag = std::sync::atomic::AtomicBool;

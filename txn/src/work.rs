@@ -84,12 +84,12 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Nothing yet, but that `trees` were met. Operations are gathered up to `redo_limit` bytes; the transaction should take about `memory` bytes.
-    pub fn new(pages: TxnPages, trees: Vec<OpenTree>, redo_limit: usize, memory: usize) -> Work {
+    /// Nothing yet, but that `trees` were met. Operations are gathered in `redo`; the transaction should take about `memory` bytes.
+    pub fn new(pages: TxnPages, trees: Vec<OpenTree>, redo: Redo, memory: usize) -> Work {
         Work {
             pages,
             trees,
-            redo: Redo::up_to(redo_limit),
+            redo,
             incomplete: false,
             waiting: 0,
             waiting_max: (memory / 4 * 3).min(PENDING_MAX),

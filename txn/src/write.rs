@@ -9,7 +9,7 @@ use crate::database::Handle;
 use crate::deferred::Deferred;
 use crate::optimistic::Footprint;
 use crate::pages::TxnPages;
-use crate::redo::Mark;
+use crate::redo::{Mark, Redo};
 use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::work::{OpenTree, Work};
@@ -43,7 +43,7 @@ pub struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
+    pub(crate) fn new(pages: Box<storage::WriteSet>, handle: Arc<Handle>) -> WriteTransaction {
         let shared = &handle.shared;
         let limit = match shared.journal.get() {
             Some(journal) => journal.max_body(),
@@ -54,12 +54,13 @@ impl WriteTransaction {
         WriteTransaction::with_redo_limit(pages, handle, limit)
     }
 
-    fn with_redo_limit(pages: storage::WriteSet, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
+    fn with_redo_limit(pages: Box<storage::WriteSet>, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
         let (base, shared) = (pages.base(), &handle.shared);
-        let trees = shared.recent_trees.take(base);
+        let (trees, memory) = shared.recent.take(base);
+        let redo = Redo::up_to(limit).using(memory);
         WriteTransaction {
             base,
-            work: Deferred::new(Work::new(TxnPages(pages), trees, limit, shared.store.options().spill)),
+            work: Deferred::new(Work::new(TxnPages(pages), trees, redo, shared.store.options().spill)),
             durability: handle.shared.durability,
             marks: Vec::new(),
             footprint: None,
@@ -69,7 +70,7 @@ impl WriteTransaction {
     }
 
     /// A transaction that does again what the journal tells.
-    pub(crate) fn replaying(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
+    pub(crate) fn replaying(pages: Box<storage::WriteSet>, handle: Arc<Handle>) -> WriteTransaction {
         WriteTransaction::with_redo_limit(pages, handle, 0)
     }
 

@@ -18,7 +18,7 @@ impl WriteSet {
     ///
     /// # Errors
     /// [`Error::DiskFull`] and other failures before the first sync: nothing has happened. Failures of a sync or of the meta poison the store.
-    pub fn install_durably(self) -> Result<Timestamp> {
+    pub fn install_durably(self: Box<Self>) -> Result<Timestamp> {
         self.install_durably_noting(|_| {})
     }
 
@@ -26,7 +26,7 @@ impl WriteSet {
     ///
     /// # Errors
     /// The same.
-    pub fn install_durably_noting(mut self, note: impl FnOnce(Timestamp)) -> Result<Timestamp> {
+    pub fn install_durably_noting(mut self: Box<Self>, note: impl FnOnce(Timestamp)) -> Result<Timestamp> {
         let started = Instant::now();
         let (store, target) = (self.store().clone(), self.birth());
         self.forget_savepoints();
@@ -56,11 +56,10 @@ impl WriteSet {
         }
         let update = checkpoint.write_table()?;
         store.sync()?;
-        let superseded = self.install_pages(|at| {
+        let due = self.install_pages(|at| {
             store.clock.install_unjournaled(at);
             note(at);
         });
-        let due = store.add_superseded(superseded);
         checkpoint
             .make_durable(Some(update), None)
             .map_err(|source| Error::OutcomeUnknown { at: target, source: Box::new(source) })?;

@@ -11,6 +11,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What files are filled with: a part that stays in the processor's cache.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// One log file.
 #[expect(
     clippy::len_without_is_empty,
@@ -34,6 +37,30 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// What the system says; some of the bytes may have been written.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes so many zeros: what is written there later finds blocks, so that a sync has to write nothing but data.
+    ///
+    /// # Errors
+    /// As for [`write`](Log::write).
+    fn fill(&self, offset: u64, len: u64) -> io::Result<()> {
+        let end = offset + len;
+        let mut at = offset;
+        while at < end {
+            let piece = &ZEROS[..ZEROS.len().min((end - at) as usize)];
+            self.write(at, piece)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes room on the disk behind the end of the file, so that writing there will not fail for want of it, at less cost than [`fill`](Log::fill) where the file system offers that. The
+    /// file may become longer, by zeros.
+    ///
+    /// # Errors
+    /// As for [`write`](Log::write).
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fill(offset, len)
+    }
 
     /// As [`write`](Log::write), for bytes that a [`sync`](Log::sync) follows at once: it may go past the system's cache, and wait for the disk.
     ///
@@ -167,6 +194,16 @@ impl Log for FileLog {
         self.file.write_all_at(bytes, offset)
     }
 
+    #[cfg(target_os = "linux")]
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(&self.file, FallocateFlags::empty(), offset, len) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.fill(offset, len),
+            result => Ok(result?),
+        }
+    }
+
     fn write_to_sync(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match &self.direct {
             Some(direct) if direct.write(offset, bytes) => Ok(()),
@@ -207,6 +244,12 @@ mod tests {
         log.read(0, &mut bytes).unwrap();
         assert_eq!((&bytes, log.len().unwrap()), (b"\0\0\0\0\0entry", 10));
         assert!(log.read(1, &mut bytes).is_err());
+        log.reserve(10, 100_000).unwrap();
+        log.fill(100_010, 100_000).unwrap();
+        assert_eq!(log.len().unwrap(), 200_010);
+        let mut room = vec![1; 200_000];
+        log.read(10, &mut room).unwrap();
+        assert!(room.iter().all(|byte| *byte == 0));
         logs.remove(3).unwrap();
         logs.sync().unwrap();
         assert_eq!(logs.list().unwrap(), [12]);

@@ -93,12 +93,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<WriteSet>> {
+    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<Box<WriteSet>>> {
         self.check_writable()?;
         let Some(turn) = self.take_turn(patience) else { return Ok(None) };
         self.check_writable()?;
         let base = self.pin_at(self.clock.installed(), ReaderKind::Writer);
-        Ok(Some(WriteSet {
+        Ok(Some(Box::new(WriteSet {
             base,
             turn,
             pages: PrivatePages::default(),
@@ -110,7 +110,7 @@ impl Store {
             finished: Vec::new(),
             finished_bytes: 0,
             spill_buffer: Vec::new(),
-        }))
+        })))
     }
 }
 
@@ -228,9 +228,10 @@ impl WriteSet {
         }
     }
 
-    /// Asks the processor to fetch the entry of the table that tells where a page is, and the one for what is beside it.
+    /// Asks the processor to fetch the entry of the table that tells where a page is, and the one for what is beside it; and where the older version of that will go.
     pub fn prefetch_place(&self, id: PageId) {
         self.store().table.prefetch(id);
+        self.store().history.prefetch(id);
     }
 
     /// Asks the processor to fetch what is beside a page, or else the beginning of the page, to be changed soon.
@@ -262,7 +263,7 @@ impl WriteSet {
 
     /// Gives back what a state holds.
     fn discard(&mut self, state: State) {
-        let store = self.turn.store.clone();
+        let store = &self.turn.store;
         match state {
             State::Frame { frame, .. } => {
                 self.frame_bytes -= frame.capacity();
@@ -289,7 +290,9 @@ impl Drop for WriteSet {
     fn drop(&mut self) {
         self.forget_savepoints();
         let mut spare = std::mem::take(&mut self.spare_ids);
-        for (id, private) in std::mem::take(&mut self.pages) {
+        // None are left behind a commit, and an empty set need not be taken apart.
+        let mut pages = (!self.pages.is_empty()).then(|| std::mem::take(&mut self.pages));
+        for (id, private) in pages.iter_mut().flat_map(PrivatePages::drain) {
             // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
             if private.fresh {
                 spare.extend(id.if_given_out());

@@ -1,34 +1,49 @@
 //! The private pages of a transaction, by number.
 //!
-//! Promises: what a map does. While there are few of them they lie in a row and are looked through: most transactions touch a handful of pages, and hashing costs more than that.
+//! Promises: what a map does. While there are few of them they lie in a row and are looked through: most transactions touch a handful of pages, and hashing costs more than that, as does memory for a map.
 
 use super::Private;
 use crate::{PageId, PageMap};
+use std::array;
 use std::mem;
 
 /// So many are looked through.
-const FEW: usize = 8;
+const FEW: usize = 6;
 
 /// Private pages by number.
-#[derive(Default)]
 pub(crate) struct PrivatePages {
-    /// Empty while there are `many`.
-    few: Vec<(PageId, Private)>,
+    /// The first of these are there, the others not. None of them while there are `many`.
+    few: [Option<(PageId, Private)>; FEW],
+    few_len: usize,
     many: PageMap<Private>,
+}
+
+impl Default for PrivatePages {
+    fn default() -> PrivatePages {
+        PrivatePages { few: array::from_fn(|_| None), few_len: 0, many: PageMap::default() }
+    }
 }
 
 impl PrivatePages {
     pub fn len(&self) -> usize {
-        self.few.len() + self.many.len()
+        self.few_len + self.many.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    fn few(&self) -> impl Iterator<Item = &(PageId, Private)> {
+        self.few[..self.few_len].iter().flatten()
+    }
+
+    fn few_mut(&mut self) -> impl Iterator<Item = &mut (PageId, Private)> {
+        self.few[..self.few_len].iter_mut().flatten()
+    }
+
     #[inline]
     pub fn get(&self, id: PageId) -> Option<&Private> {
-        match self.few.iter().find(|(other, _)| *other == id) {
+        match self.few().find(|(other, _)| *other == id) {
             Some((_, private)) => Some(private),
             None if self.many.is_empty() => None,
             None => self.many.get(&id),
@@ -38,7 +53,7 @@ impl PrivatePages {
     #[inline]
     pub fn get_mut(&mut self, id: PageId) -> Option<&mut Private> {
         if self.many.is_empty() {
-            return self.few.iter_mut().find(|(other, _)| *other == id).map(|(_, private)| private);
+            return self.few_mut().find(|(other, _)| *other == id).map(|(_, private)| private);
         }
         self.many.get_mut(&id)
     }
@@ -50,39 +65,39 @@ impl PrivatePages {
     /// Adds a page, and gives what was there under its number.
     pub fn insert(&mut self, id: PageId, private: Private) -> Option<Private> {
         if self.many.is_empty() {
-            if let Some((_, old)) = self.few.iter_mut().find(|(other, _)| *other == id) {
+            if let Some((_, old)) = self.few_mut().find(|(other, _)| *other == id) {
                 return Some(mem::replace(old, private));
             }
-            if self.few.len() < FEW {
-                self.few.push((id, private));
+            if let Some(free) = self.few.get_mut(self.few_len) {
+                *free = Some((id, private));
+                self.few_len += 1;
                 return None;
             }
-            self.many.extend(self.few.drain(..));
+            self.many.extend(self.few.iter_mut().filter_map(Option::take));
+            self.few_len = 0;
         }
         self.many.insert(id, private)
     }
 
     pub fn remove(&mut self, id: PageId) -> Option<Private> {
         if self.many.is_empty() {
-            let at = self.few.iter().position(|(other, _)| *other == id)?;
-            return Some(self.few.swap_remove(at).1);
+            let at = self.few().position(|(other, _)| *other == id)?;
+            self.few_len -= 1;
+            self.few.swap(at, self.few_len);
+            return self.few[self.few_len].take().map(|(_, private)| private);
         }
         self.many.remove(&id)
     }
 
     /// All, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (PageId, &Private)> {
-        self.few.iter().map(|(id, private)| (*id, private)).chain(self.many.iter().map(|(id, private)| (*id, private)))
+        self.few().map(|(id, private)| (*id, private)).chain(self.many.iter().map(|(id, private)| (*id, private)))
     }
-}
 
-impl IntoIterator for PrivatePages {
-    type Item = (PageId, Private);
-    type IntoIter =
-        std::iter::Chain<std::vec::IntoIter<Self::Item>, std::collections::hash_map::IntoIter<PageId, Private>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.few.into_iter().chain(self.many)
+    /// Takes all out, in no order.
+    pub fn drain(&mut self) -> impl Iterator<Item = (PageId, Private)> {
+        let few = self.few[..mem::take(&mut self.few_len)].iter_mut().filter_map(Option::take);
+        few.chain(mem::take(&mut self.many))
     }
 }
 
@@ -121,8 +136,8 @@ mod tests {
                 let all: BTreeMap<PageId, u64> = pages.iter().map(|(id, private)| (id, value(private))).collect();
                 assert_eq!(all, model);
             }
-            let all: BTreeMap<PageId, u64> = pages.into_iter().map(|(id, private)| (id, value(&private))).collect();
-            all == model
+            let all: BTreeMap<PageId, u64> = pages.drain().map(|(id, private)| (id, value(&private))).collect();
+            pages.is_empty() && all == model
         }
         QuickCheck::new().tests(if cfg!(miri) { 5 } else { 300 }).quickcheck(property as fn(Vec<(u8, u8)>) -> bool);
     }

@@ -17,14 +17,14 @@ const DISMANTLED: usize = 1024;
 
 impl Shared {
     /// Takes the writer's turn to rearrange pages.
-    pub fn begin_rearranging(&self) -> Result<WriteSet> {
+    pub fn begin_rearranging(&self) -> Result<Box<WriteSet>> {
         self.store.check_writable()?;
         self.wait_for_room(None)?;
         self.store.begin(Patience::Forever)?.ok_or(Error::Busy)
     }
 
     /// Commits pages that were rearranged; `false` if there are none.
-    pub fn commit_rearranged(&self, set: WriteSet) -> Result<bool> {
+    pub fn commit_rearranged(&self, set: Box<WriteSet>) -> Result<bool> {
         if set.touched() == 0 {
             return Ok(false);
         }
@@ -32,7 +32,7 @@ impl Shared {
         self.store.check_writable()?;
         let at = set.base().next();
         if let Some(journal) = self.journal.get() {
-            while journal.append(at, &[])? == Room::Full {
+            while journal.append(at, &[], false)? == Room::Full {
                 // The checkpoint does not need our turn.
                 self.checkpoint()?;
             }

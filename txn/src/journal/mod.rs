@@ -10,7 +10,7 @@
 //! 5. A file is reused, or removed, only when a durable checkpoint covers all its records; reused under a fresh salt.
 //! 6. No more files are kept for reuse than were in use at once since the checkpoint before, and none in a store at rest.
 //!
-//! Locks: `state` is taken by the holder of the turn and by the leader, never across a sync.
+//! Locks: `state` is taken by the holder of the turn, by the leader and by the background, never across a sync.
 
 mod group;
 pub(crate) mod record;
@@ -20,7 +20,7 @@ pub(crate) mod segment;
 pub(crate) use recovery::recover;
 
 use crate::commit::unknown;
-use crate::sync::{Arc, Condvar, Count, Instant, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, Condvar, Count, Flag, Instant, Mutex, MutexGuard, Ordering};
 use crate::{Error, Result, Timestamp};
 use group::Group;
 use pentimento_storage::{Bug, Log, Logs, Store};
@@ -35,13 +35,13 @@ use std::time::Duration;
 const PREPARED_RECORDS: u64 = 8;
 const PREPARE_LEAST: u64 = 128 << 10;
 const PREPARE_MOST: u64 = 1 << 20;
-/// What they are filled with: a part that stays in the processor's cache.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// Where nobody waits for a sync there is only made room for records, so much at a time.
+const RESERVED: u64 = 1 << 20;
 /// Only whole blocks are written: the one that is begun is written again with the next records. So nobody needs to read what surrounds them.
 const BLOCK: u64 = 4096;
-/// Records gather in memory up to this size when nobody waits for them.
-const BUFFER_BYTES: usize = 64 << 10;
-/// Likewise while a sync is writing earlier ones, which must come first.
+/// Records gather in memory up to this size when nobody waits for them. Then the background is asked to write them: copying them into the system's cache takes longer than making them.
+const BUFFER_BYTES: usize = 256 << 10;
+/// Up to this size nobody waits for it, nor for a sync that is writing earlier ones, which must come first.
 const FULL_BUFFER_BYTES: usize = 1 << 20;
 /// How often the files are looked at, whether somebody has taken them away.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
@@ -57,8 +57,9 @@ struct Segment {
     salt: u64,
     /// Where the buffer will be written: the beginning of a block.
     written: u64,
-    /// Up to here the file has blocks.
+    /// Up to here the file has blocks that were written, at least with zeros; and up to here it has room.
     prepared: u64,
+    reserved: u64,
     /// The newest record, or the one that room was made for.
     last: Timestamp,
     /// Timestamps are consecutive within a segment: the only one that may follow.
@@ -75,7 +76,7 @@ struct State {
     buffer: Vec<u8>,
     /// Whether it has such.
     is_unwritten: bool,
-    /// Whoever syncs is writing blocks, without the lock.
+    /// Whoever syncs, or the background, is writing blocks, without the lock.
     is_writing: bool,
     /// Empty: memory for the next records.
     spare_bytes: Vec<u8>,
@@ -148,6 +149,7 @@ impl State {
         self.buffer.extend_from_slice(&bytes[whole..]);
         bytes.resize((end - offset) as usize, 0);
         segment.written += whole as u64;
+        segment.prepared = segment.prepared.max(end);
         Some(Blocks { number: segment.number, log: segment.log.clone(), offset, bytes })
     }
 
@@ -167,6 +169,8 @@ pub(crate) struct Journal {
     state: Mutex<State>,
     /// Bytes of records since the last checkpoint began.
     since_checkpoint: Count,
+    /// Whether the buffer should be written, by whoever has time. Changed under the lock of the state.
+    is_full: Flag,
     /// Nobody writes without the lock of the state any more.
     written: Condvar,
     group: Group,
@@ -196,6 +200,7 @@ impl Journal {
                 probed: None,
             }),
             since_checkpoint: Count::default(),
+            is_full: Flag::new(false),
             written: Condvar::new(),
             group,
             counters: Counters::default(),
@@ -211,14 +216,14 @@ impl Journal {
         pentimento_storage::Error::from_io(operation, &self.logs.path(number), source).into()
     }
 
-    /// Appends the record of commit `at`, unless a checkpoint must make room for it first. Under the writer's turn, before the commit is installed.
+    /// Appends the record of commit `at`, unless a checkpoint must make room for it first. It `is_urgent` if somebody waits until it is durable. Under the writer's turn, before the commit is installed.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] when the record may have been written; after any other everything is as it was.
-    pub fn append(&self, at: Timestamp, body: &[u8]) -> Result<Room> {
+    pub fn append(&self, at: Timestamp, body: &[u8], is_urgent: bool) -> Result<Room> {
         let durable = self.store.durable_at_least();
         let mut state = self.state.lock();
-        let room = self.make_room(&mut state, at, body.len())?;
+        let room = self.make_room(&mut state, at, body.len(), is_urgent)?;
         if room == Room::Made {
             self.append_record(&mut state, at, durable, body).map_err(unknown(at))?;
         }
@@ -226,7 +231,13 @@ impl Journal {
     }
 
     /// A failure leaves everything as it was.
-    fn make_room(&self, state: &mut MutexGuard<'_, State>, at: Timestamp, body: usize) -> Result<Room> {
+    fn make_room(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        at: Timestamp,
+        body: usize,
+        is_urgent: bool,
+    ) -> Result<Room> {
         let needed = record_bytes(body) as u64;
         let fits = |state: &State| {
             let segment = state.segments.last().filter(|segment| segment.next == at);
@@ -241,16 +252,19 @@ impl Journal {
         let buffered = state.buffer.len() as u64;
         let segment = state.segments.last_mut().expect("begun above");
         let end = (segment.written + buffered + needed).next_multiple_of(BLOCK).min(self.segment_bytes);
-        while segment.prepared < end {
+        let failed = |source| self.error("extend the journal", segment.number, source);
+        if is_urgent && segment.prepared < end {
             let piece = (PREPARED_RECORDS * needed).clamp(PREPARE_LEAST, PREPARE_MOST);
-            let until = (segment.prepared + piece).next_multiple_of(BLOCK).min(self.segment_bytes);
+            let until = (segment.prepared + piece).max(end).next_multiple_of(BLOCK).min(self.segment_bytes);
             segment.is_dirty = true;
-            while segment.prepared < until {
-                let piece = &ZEROS[..ZEROS.len().min((until - segment.prepared) as usize)];
-                let written = segment.log.write(segment.prepared, piece);
-                written.map_err(|source| self.error("extend the journal", segment.number, source))?;
-                segment.prepared += piece.len() as u64;
-            }
+            segment.log.fill(segment.prepared, until - segment.prepared).map_err(failed)?;
+            segment.prepared = until;
+            segment.reserved = segment.reserved.max(until);
+        } else if segment.reserved < end {
+            let until = (segment.reserved + RESERVED).max(end).next_multiple_of(BLOCK).min(self.segment_bytes);
+            segment.is_dirty = true;
+            segment.log.reserve(segment.reserved, until - segment.reserved).map_err(failed)?;
+            segment.reserved = until;
         }
         // No checkpoint covers this segment any more.
         segment.last = at;
@@ -292,6 +306,7 @@ impl Journal {
             salt,
             written: 0,
             prepared: prepared.max(SEGMENT_HEADER_BYTES as u64),
+            reserved: prepared.max(SEGMENT_HEADER_BYTES as u64),
             last: first,
             next: first,
             last_crc: 0,
@@ -321,16 +336,23 @@ impl Journal {
         add(&self.since_checkpoint, bytes);
         add(&self.counters.records, 1);
         add(&self.counters.bytes, bytes);
-        if state.buffer.len() >= BUFFER_BYTES && (!state.is_writing || state.buffer.len() >= FULL_BUFFER_BYTES) {
+        if state.buffer.len() >= FULL_BUFFER_BYTES {
             self.settle(state);
             self.write_buffer(state)?;
+        } else if state.buffer.len() >= BUFFER_BYTES {
+            self.is_full.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 
+    fn take_blocks(&self, state: &mut State) -> Option<Blocks> {
+        self.is_full.store(false, Ordering::Relaxed);
+        state.take_blocks(self.segment_bytes)
+    }
+
     /// Writes what is buffered into the system's cache. A failure poisons the store: the file's end is unknown then.
     fn write_buffer(&self, state: &mut State) -> Result<()> {
-        let Some(blocks) = state.take_blocks(self.segment_bytes) else { return Ok(()) };
+        let Some(blocks) = self.take_blocks(state) else { return Ok(()) };
         if let Err(source) = blocks.log.write(blocks.offset, &blocks.bytes) {
             let error = self.error("write the journal", blocks.number, source);
             self.fail(&error);
@@ -338,6 +360,35 @@ impl Journal {
         }
         state.keep(blocks.bytes);
         Ok(())
+    }
+
+    /// Whether so many records have gathered that [`write_full`](Journal::write_full) had better be called.
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is buffered into the system's cache, if it is much, while others append. For a thread that has time.
+    pub fn write_full(&self) -> Result<()> {
+        let blocks = {
+            let mut state = self.settled();
+            let blocks = if self.is_full() { self.take_blocks(&mut state) } else { None };
+            state.is_writing = blocks.is_some();
+            blocks
+        };
+        self.write_apart(blocks, |blocks| blocks.log.write(blocks.offset, &blocks.bytes))
+            .inspect_err(|error| self.fail(error))
+    }
+
+    /// Writes blocks that were taken out, without the lock of the state. Until it is done the state says that somebody is writing.
+    fn write_apart(&self, blocks: Option<Blocks>, write: impl FnOnce(&Blocks) -> io::Result<()>) -> Result<()> {
+        let Some(blocks) = blocks else { return Ok(()) };
+        let written = write(&blocks);
+        let mut state = self.state.lock();
+        state.is_writing = false;
+        state.keep(blocks.bytes);
+        drop(state);
+        self.written.notify_all();
+        written.map_err(|source| self.error("write the journal", blocks.number, source))
     }
 
     /// The state, when nobody is writing blocks without its lock: else they could land in a file that has begun another life, or over younger ones.
@@ -382,7 +433,7 @@ impl Journal {
         let (blocks, files, sync_names) = {
             let mut state = self.settled();
             self.probe(&mut state)?;
-            let blocks = state.take_blocks(self.segment_bytes);
+            let blocks = self.take_blocks(&mut state);
             state.is_writing = blocks.is_some();
             let dirty = state.segments.iter_mut().filter(|segment| segment.is_dirty);
             let files: Vec<_> = dirty
@@ -393,16 +444,8 @@ impl Journal {
                 .collect();
             (blocks, files, std::mem::take(&mut state.names_dirty))
         };
-        if let Some(Blocks { number, log, offset, bytes }) = blocks {
-            // Others append meanwhile: this may wait for the disk.
-            let written = log.write_to_sync(offset, &bytes);
-            let mut state = self.state.lock();
-            state.is_writing = false;
-            state.keep(bytes);
-            drop(state);
-            self.written.notify_all();
-            written.map_err(|source| self.error("write the journal", number, source))?;
-        }
+        // Others append meanwhile: this may wait for the disk.
+        self.write_apart(blocks, |blocks| blocks.log.write_to_sync(blocks.offset, &blocks.bytes))?;
         let files = if self.store.has_planted(Bug::SkipJournalSync) { Vec::new() } else { files };
         for (number, log) in files {
             log.sync().map_err(|source| self.error("sync the journal", number, source))?;
