@@ -4,7 +4,7 @@
 //! it is given back, is a data race, which loom reports. What calls the engine's files here does so in the order of `install.rs`, `reclaim.rs` and `checkpoint/versions.rs`.
 
 use crate::charges::{Charged, Charges};
-use crate::history::{History, Version};
+use crate::history::{History, Nodes, Version};
 use crate::pins::{ReaderKind, Registry};
 use crate::place::Place;
 use crate::publication::Publication;
@@ -105,10 +105,8 @@ impl Small {
     fn commit_as(&self, at: u64, strict: bool) -> Version {
         self.write(at, at);
         let entry = self.table.grow_to(PAGE);
-        let old = self
-            .history
-            .supersede(PAGE, entry, Timestamp(at), 0, &mut self.history.nodes(1))
-            .expect("the page is there");
+        let old =
+            self.history.supersede(PAGE, entry, Timestamp(at), 0, &mut Nodes::default()).expect("the page is there");
         entry.install(Timestamp(at), Place::immediate(at));
         self.table.stamp(PAGE, Timestamp(at));
         self.clock.install(Timestamp(at), strict);
@@ -145,8 +143,7 @@ impl Small {
         if version.end <= published
             && Charges::<Superseded>::newest_needing(&pins, version.birth, version.end).is_none()
         {
-            let version =
-                self.history.remove(PAGE, version.birth, &mut self.history.nodes(0)).expect("only we take it out");
+            let version = self.history.remove(PAGE, version.birth, &mut Nodes::default()).expect("only we take it out");
             self.write(version.place.as_immediate().expect("a number"), u64::MAX);
         }
     }

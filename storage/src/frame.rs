@@ -9,7 +9,7 @@
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
-use crate::layout::HEADER_BYTES;
+use crate::layout::{HEADER_BYTES, SMALL_FRAMES};
 use crate::place::Place;
 use crate::prefetch::{CACHE_LINE, line};
 use crate::slab::Slab;
@@ -243,7 +243,7 @@ pub(crate) struct FramePool {
 impl FramePool {
     /// A pool that keeps at most `spare_bytes` of frames for reuse, and half as many in smaller ones.
     pub fn new(page_size: usize, spare_bytes: usize) -> FramePool {
-        let small = [8, 4].into_iter().filter(|_| page_size >= LEAST_DIVIDED);
+        let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
         let classes = small.chain([Class::new(page_size, spare_bytes, 1)]).collect();
         FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0) }

@@ -88,58 +88,11 @@ struct Spare {
 /// How many nodes are taken or given back at once.
 const AT_ONCE: usize = 16;
 
-/// Some nodes that no chain has, in the hands of somebody who will add or remove several versions.
-pub(crate) struct Nodes<'h> {
-    history: &'h History,
+/// Some nodes that no chain has, in the hands of somebody who adds or removes versions.
+#[derive(Default)]
+pub(crate) struct Nodes {
     some: [u32; AT_ONCE],
     len: usize,
-    /// How many more may be needed.
-    wanted: usize,
-}
-
-impl Nodes<'_> {
-    fn take(&mut self) -> u32 {
-        if self.len == 0 {
-            self.len = self.wanted.clamp(1, AT_ONCE);
-            let some = &mut self.some[..self.len];
-            let mut spare = self.history.spare.lock();
-            // The last of them is the next to be used, and was the last to be given back.
-            for node in some.iter_mut().rev() {
-                *node = spare.used_before.pop().unwrap_or_else(|| {
-                    let at = spare.made;
-                    // There are fewer versions than slots in a file and frames in memory.
-                    spare.made = at.checked_add(1).expect("fewer than 2^32 versions are superseded");
-                    at
-                });
-            }
-            drop(spare);
-            some.iter().for_each(|node| _ = self.history.nodes.grow_to(*node as usize));
-        }
-        self.len -= 1;
-        self.wanted = self.wanted.saturating_sub(1);
-        self.some[self.len]
-    }
-
-    fn put(&mut self, node: u32) {
-        if self.len == AT_ONCE {
-            self.give_back();
-        }
-        self.some[self.len] = node;
-        self.len += 1;
-    }
-
-    fn give_back(&mut self) {
-        if self.len > 0 {
-            self.history.spare.lock().used_before.extend_from_slice(&self.some[..self.len]);
-            self.len = 0;
-        }
-    }
-}
-
-impl Drop for Nodes<'_> {
-    fn drop(&mut self) {
-        self.give_back();
-    }
 }
 
 /// The map.
@@ -192,26 +145,14 @@ impl History {
         }
     }
 
-    /// For who will add so many versions, or remove some.
-    pub fn nodes(&self, wanted: usize) -> Nodes<'_> {
-        Nodes { history: self, some: [0; AT_ONCE], len: 0, wanted }
-    }
-
     /// Moves the newest version of a page into the history, ending at `end`. `crc` is its checksum in case it is unverified.
     /// Tells the version; `None` when there was none (a page that is new, or was dead). Only under the writer's turn.
-    pub fn supersede(
-        &self,
-        id: PageId,
-        entry: &Entry,
-        end: Timestamp,
-        crc: u32,
-        nodes: &mut Nodes<'_>,
-    ) -> Option<Version> {
+    pub fn supersede(&self, id: PageId, entry: &Entry, end: Timestamp, crc: u32, nodes: &mut Nodes) -> Option<Version> {
         // Only who has the turn makes a place of nowhere.
         if entry.load().0.is_nowhere() {
             return None;
         }
-        let node = nodes.take();
+        let node = self.take_node(nodes);
         let mut head = self.head(id);
         let (place, birth) = entry.load();
         let version = Version { birth, end, place, crc };
@@ -220,19 +161,18 @@ impl History {
     }
 
     /// Adds a superseded version that is younger than all that are there of its page. While the store is being opened.
-    pub fn insert(&self, id: PageId, version: Version) {
-        let mut nodes = self.nodes(1);
-        let node = nodes.take();
-        self.push(id, &mut self.head(id), version, node, &mut nodes);
+    pub fn insert(&self, id: PageId, version: Version, nodes: &mut Nodes) {
+        let node = self.take_node(nodes);
+        self.push(id, &mut self.head(id), version, node, nodes);
     }
 
-    fn push(&self, id: PageId, head: &mut MutexGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes<'_>) {
+    fn push(&self, id: PageId, head: &mut MutexGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes) {
         if head.len == LONGEST_CHAIN {
             self.crowd(id, head, nodes);
         }
         if head.len == CROWDED {
             self.shard(id).entry(id).or_default().push(version);
-            nodes.put(node);
+            self.put_node(node, nodes);
         } else {
             self.node(node).set(version, head.newest);
             **head = Head { newest: node, len: head.len + 1 };
@@ -241,11 +181,11 @@ impl History {
 
     /// Moves the versions of a page into the map.
     #[cold]
-    fn crowd(&self, id: PageId, head: &mut MutexGuard<'_, Head>, nodes: &mut Nodes<'_>) {
+    fn crowd(&self, id: PageId, head: &mut MutexGuard<'_, Head>, nodes: &mut Nodes) {
         let mut versions = Vec::with_capacity(2 * usize::from(LONGEST_CHAIN));
         for at in self.chain(**head) {
             versions.push(self.node(at).version());
-            nodes.put(at);
+            self.put_node(at, nodes);
         }
         versions.reverse();
         self.shard(id).insert(id, versions);
@@ -290,7 +230,7 @@ impl History {
     }
 
     /// Takes a version out that nobody needs any more.
-    pub fn remove(&self, id: PageId, birth: Timestamp, nodes: &mut Nodes<'_>) -> Option<Version> {
+    pub fn remove(&self, id: PageId, birth: Timestamp, nodes: &mut Nodes) -> Option<Version> {
         let wanted = Wanted::BornAt(birth);
         let mut head = self.head(id);
         if head.len == CROWDED {
@@ -321,7 +261,7 @@ impl History {
             };
             *head = Head { newest, len: head.len - 1 };
             drop(head);
-            nodes.put(at);
+            self.put_node(at, nodes);
             return Some(version);
         }
         None
@@ -352,6 +292,40 @@ impl History {
         self.crowded[id.0 as usize % SHARDS].lock()
     }
 
+    fn take_node(&self, nodes: &mut Nodes) -> u32 {
+        if nodes.len == 0 {
+            self.take_some(nodes);
+        }
+        nodes.len -= 1;
+        nodes.some[nodes.len]
+    }
+
+    #[cold]
+    fn take_some(&self, nodes: &mut Nodes) {
+        let mut spare = self.spare.lock();
+        // The last of them is the next to be used, and was the last to be given back.
+        for node in nodes.some.iter_mut().rev() {
+            *node = spare.used_before.pop().unwrap_or_else(|| {
+                let at = spare.made;
+                // There are fewer versions than slots in a file and frames in memory.
+                spare.made = at.checked_add(1).expect("fewer than 2^32 versions are superseded");
+                at
+            });
+        }
+        drop(spare);
+        nodes.some.iter().for_each(|node| _ = self.nodes.grow_to(*node as usize));
+        nodes.len = AT_ONCE;
+    }
+
+    fn put_node(&self, node: u32, nodes: &mut Nodes) {
+        if nodes.len == AT_ONCE {
+            self.spare.lock().used_before.extend_from_slice(&nodes.some);
+            nodes.len = 0;
+        }
+        nodes.some[nodes.len] = node;
+        nodes.len += 1;
+    }
+
     fn node(&self, at: u32) -> &Node {
         self.nodes.get(at as usize).expect("a node that was taken is there")
     }
@@ -376,17 +350,18 @@ mod tests {
     fn finds_what_a_list_finds() {
         fn property(steps: Vec<(u8, bool)>) -> bool {
             let (history, entry, id) = (History::new(), Entry::default(), PageId(7));
+            let mut nodes = Nodes::default();
             let mut model: Vec<(u64, u64)> = Vec::new();
             let (mut birth, mut now) = (1, 1);
             entry.install(Timestamp(1), Place::immediate(1));
             for (step, remove) in steps {
                 if remove && !model.is_empty() {
                     let (birth, end) = model.remove(step as usize % model.len());
-                    let version = history.remove(id, Timestamp(birth), &mut history.nodes(0)).unwrap();
+                    let version = history.remove(id, Timestamp(birth), &mut nodes).unwrap();
                     assert_eq!((version.end.0, version.place.as_immediate()), (end, Some(birth)));
                 } else {
                     now += u64::from(step) % 3 + 1;
-                    history.supersede(id, &entry, Timestamp(now), 0, &mut history.nodes(step as usize % 3));
+                    history.supersede(id, &entry, Timestamp(now), 0, &mut nodes);
                     entry.install(Timestamp(now), Place::immediate(now));
                     model.push((birth, now));
                     birth = now;

@@ -11,7 +11,7 @@ use crate::planted::Bug;
 use crate::reclaim::Superseded;
 use crate::store::Store;
 use crate::sync::{Count, Ordering};
-use crate::write_set::{Private, State, WriteSet, stamp};
+use crate::write_set::{Left, OnDesk, Private, State, WriteSet, stamp};
 use crate::{PageId, Timestamp};
 
 /// How many superseded versions are handed to reclamation at once.
@@ -25,38 +25,39 @@ impl WriteSet {
     /// commit is published only when a checkpoint has made it durable. Without any change there is no commit,
     /// and the timestamp is the one that the transaction began after.
     #[must_use]
-    pub fn install(self: Box<Self>, strict: bool) -> Timestamp {
-        if self.pages.is_empty() { self.base() } else { self.install_always(strict) }
+    pub fn install(self, strict: bool) -> Timestamp {
+        if self.desk.pages.is_empty() { self.base() } else { self.install_always(strict) }
     }
 
     /// As [`install`](WriteSet::install), but makes a commit of no change too: timestamps that a journal names must all exist.
     #[must_use]
-    pub fn install_always(self: Box<Self>, strict: bool) -> Timestamp {
-        self.install_noting(strict, |_| {})
+    pub fn install_always(self, strict: bool) -> Timestamp {
+        self.install_noting(strict, |_, _| {})
     }
 
-    /// As [`install_always`](WriteSet::install_always), and calls `note` when the commit is installed, before the turn is passed on.
+    /// As [`install_always`](WriteSet::install_always), and calls `note` when the commit is installed, before the turn is passed on, with what is [left](WriteSet::left) for the next.
     #[must_use]
-    pub fn install_noting(mut self: Box<Self>, strict: bool, note: impl FnOnce(Timestamp)) -> Timestamp {
-        let (store, at) = (self.store().clone(), self.birth());
+    pub fn install_noting(mut self, strict: bool, note: impl FnOnce(Timestamp, &mut Left)) -> Timestamp {
+        let at = self.birth();
+        let store = self.store();
         let strict = strict && !store.is_in_memory() && !store.options.has(Bug::PublishBeforeDurable);
-        let due = self.install_pages(|at| {
+        let due = self.install_pages(|store, at, left| {
             store.clock.install(at, strict);
-            note(at);
+            note(at, left);
         });
-        drop(self);
-        store.reclaim_if(due);
+        self.end();
+        self.store().reclaim_if(due);
         at
     }
 
     /// Installs all pages, and has the commit noted as installed. The turn is kept. What the commit supersedes waits for reclamation: it is told how many versions had better be judged or
     /// freed afterwards.
-    pub(crate) fn install_pages(&mut self, note: impl FnOnce(Timestamp)) -> Option<usize> {
+    pub(crate) fn install_pages(&mut self, note: impl FnOnce(&Store, Timestamp, &mut Left)) -> Option<usize> {
         let at = self.birth();
         self.forget_savepoints();
-        let WriteSet { pages, turn, .. } = self;
-        let store = &turn.store;
-        let mut superseded = SupersededBy::new(store, pages.len());
+        let WriteSet { desk, turn, .. } = self;
+        let (store, OnDesk { pages, nodes, left, .. }) = (&turn.store, &mut **desk);
+        let mut superseded = SupersededBy::new(store, nodes);
         let mut freed = Vec::new();
         let (mut counted, versions) = (0, pages.len() as u64);
         let planted = store.options.has(Bug::PublishBeforeInstall);
@@ -74,7 +75,7 @@ impl WriteSet {
             // Page numbers may be reused at once: older timestamps find the old page in the history.
             store.ids.lock().free.append(&mut freed);
         }
-        note(at);
+        note(store, at, left);
         // Nobody else counts these: we have the turn.
         let add = |count: &Count, more| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
         add(&store.counters.commits, 1);
@@ -90,15 +91,14 @@ struct SupersededBy<'s> {
     some: [Superseded; ADDED_AT_ONCE],
     len: usize,
     all: usize,
-    nodes: Nodes<'s>,
+    nodes: &'s mut Nodes,
 }
 
 impl<'s> SupersededBy<'s> {
-    /// Of a commit that changes so many pages.
-    fn new(store: &'s Store, pages: usize) -> SupersededBy<'s> {
+    fn new(store: &'s Store, nodes: &'s mut Nodes) -> SupersededBy<'s> {
         const NOTHING: Superseded =
             Superseded { id: PageId::NONE, birth: Timestamp::ZERO, end: Timestamp::ZERO, bytes: 0 };
-        SupersededBy { store, some: [NOTHING; ADDED_AT_ONCE], len: 0, all: 0, nodes: store.history.nodes(pages) }
+        SupersededBy { store, some: [NOTHING; ADDED_AT_ONCE], len: 0, all: 0, nodes }
     }
 
     fn push(&mut self, superseded: Superseded) {
@@ -161,7 +161,7 @@ impl Store {
         let (old_place, old_birth) = entry.load();
         // Looked up before the page's lock is taken: it may touch the disk. Only we supersede, so the birth is right.
         let crc = if old_place.is_unverified() { self.durable_crc(id, old_birth).unwrap_or(0) } else { 0 };
-        if let Some(old) = self.history.supersede(id, entry, at, crc, &mut superseded.nodes) {
+        if let Some(old) = self.history.supersede(id, entry, at, crc, superseded.nodes) {
             superseded.push(Superseded { id, birth: old.birth, end: at, bytes: 0 });
             if old.place.is_medium() {
                 self.counters.slots_retained.fetch_add(old.place.slots(), Ordering::Relaxed);

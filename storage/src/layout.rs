@@ -20,6 +20,10 @@ pub const SLOT_BYTES: usize = 2048;
 /// The bytes of a version before its body.
 pub const HEADER_BYTES: usize = 24;
 
+/// Which parts of a page, less what stands before a frame, the small frames are; the last is the largest.
+pub(crate) const SMALL_FRAMES: [usize; 2] = [8, LARGEST_SMALL_FRAME];
+pub(crate) const LARGEST_SMALL_FRAME: usize = 4;
+
 /// The least page size.
 pub const MIN_PAGE_SIZE: usize = 4096;
 /// The greatest page size.

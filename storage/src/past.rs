@@ -7,7 +7,7 @@
 //! Promises: the cost follows the differences; nothing is believed before it is checked, and two that claim one slot are damage; afterwards reclamation, readers and
 //! the checker find what they would have found had the store never been closed.
 
-use crate::history::Version;
+use crate::history::{Nodes, Version};
 use crate::layout::Run;
 use crate::medium::Medium;
 use crate::named::Named;
@@ -117,13 +117,14 @@ impl Store {
         reclaimer.set_named(&list);
         let mut pins: Vec<Timestamp> = list.iter().map(|named| named.at).chain(self.pins.durable.get()).collect();
         pins.dedup();
+        let mut nodes = Nodes::default();
         for PastVersion { id, entry, end, pin } in past.versions {
             let (birth, place, crc) = match entry {
                 DiskEntry::Version { run, birth, crc } => (birth, self.place_of(run)?.unverified(), crc),
                 DiskEntry::Register { value, birth } => (birth, Place::immediate(value), 0),
                 DiskEntry::NeverUsed | DiskEntry::Dead { .. } => continue,
             };
-            self.history.insert(id, Version { birth, end, place, crc });
+            self.history.insert(id, Version { birth, end, place, crc }, &mut nodes);
             let slots = if place.is_medium() { place.slots() } else { 0 };
             self.counters.slots_retained.fetch_add(slots, Ordering::Relaxed);
             let bytes = slots * crate::SLOT_BYTES as u64;

@@ -12,7 +12,7 @@
 //! - `U`: not yet verified against its checksum since the store was opened; a reader does that first.
 //! - all zero: nowhere.
 
-use crate::layout::{HEADER_BYTES, LENGTH_AT, SLOT_BYTES, decode_slots, encode_slots, slots_for};
+use crate::layout::{HEADER_BYTES, LARGEST_SMALL_FRAME, LENGTH_AT, SLOT_BYTES, decode_slots, encode_slots, slots_for};
 use crate::prefetch::{CACHE_LINE, line};
 use std::ptr::NonNull;
 
@@ -139,14 +139,18 @@ impl Place {
         unsafe { bytes.get_unchecked(HEADER_BYTES..) }
     }
 
-    /// The first `len` bytes of the body, or all of it if it is shorter; in the medium, bytes behind it as far as the run reaches.
+    /// The first `len` bytes of the body, or all of it if it is shorter, and bytes behind it where these can be read. So the header of a version, which may be far from what is wanted, is
+    /// not looked at. `page_size` is the store's.
     ///
     /// # Safety
     /// As for [`bytes`](Place::bytes).
     #[inline(always)]
-    pub unsafe fn body_part<'a>(self, len: usize) -> &'a [u8] {
-        if self.is_medium() && len + HEADER_BYTES <= self.slots() as usize * SLOT_BYTES {
-            // SAFETY: the caller's promise; a run in the medium is mapped as a whole, and nobody writes it while the version is retained.
+    pub unsafe fn body_part<'a>(self, len: usize, page_size: usize) -> &'a [u8] {
+        let room = self.slots() as usize * SLOT_BYTES;
+        // A version that is longer than the small frames is in one of the page size.
+        let is_whole = self.is_medium() || (room <= page_size && room - SLOT_BYTES >= page_size / LARGEST_SMALL_FRAME);
+        if is_whole && len + HEADER_BYTES <= room {
+            // SAFETY: the caller's promise; a run in the medium is mapped as a whole, a frame of the page size is that long, and nobody writes either while the version is retained.
             return unsafe { std::slice::from_raw_parts(self.address().add(HEADER_BYTES), len) };
         }
         // SAFETY: the caller's promise.

@@ -17,6 +17,9 @@ use crate::{Error, PageId, Result, Timestamp};
 use bytes::Bytes;
 use std::ops::Range;
 
+/// The slot of a pin that has ended.
+const ENDED: usize = usize::MAX;
+
 /// A registration as a reader: keeps one timestamp readable. Clones share it; it never moves.
 pub struct Pin {
     store: Arc<Store>,
@@ -176,7 +179,7 @@ impl Pin {
     }
 
     /// The first `len` bytes of the body of a page at this pin, for somebody who knows that it has so many: if it has fewer, whatever there is. Does not look at its header
-    /// if it can do without.
+    /// if it can do without; then there may be more bytes than it has.
     ///
     /// # Errors
     /// As for [`page`](Pin::page).
@@ -184,7 +187,7 @@ impl Pin {
     pub fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
         let place = self.place(id)?;
         // SAFETY: as in `page`.
-        Ok(unsafe { place.body_part(len) })
+        Ok(unsafe { place.body_part(len, self.store.page_size()) })
     }
 
     /// The body of the page beside a page at this pin, if there is one.
@@ -287,10 +290,21 @@ impl Clone for Pin {
     }
 }
 
+impl Pin {
+    /// Ends this handle's share in the registration, for who will not read any more.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        let slot = std::mem::replace(&mut self.slot, ENDED);
+        if slot != ENDED {
+            self.store.registry.unshare(slot);
+        }
+    }
+}
+
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        self.store.registry.unshare(self.slot);
+        self.end();
     }
 }
 

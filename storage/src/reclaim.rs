@@ -11,7 +11,7 @@
 //!    named snapshots only: it was part of each checkpoint from the one that wrote it until the one that replaced it.
 
 use crate::charges::{Balance, Charged, Charges, Share};
-use crate::history::Version;
+use crate::history::{Nodes, Version};
 use crate::layout::Run;
 use crate::named::Named;
 use crate::place::Place;
@@ -105,6 +105,7 @@ pub(crate) struct Reclaimer {
     /// Table pages that are free, but not yet given back.
     free_tables: Vec<Vec<TableCharge>>,
     // Reused between passes.
+    nodes: Nodes,
     readers: Vec<Timestamp>,
     pins: Vec<Timestamp>,
 }
@@ -120,6 +121,7 @@ impl Reclaimer {
             named: Vec::new(),
             tables: Charges::new(),
             free_tables: Vec::new(),
+            nodes: Nodes::default(),
             readers: Vec::new(),
             pins: Vec::new(),
         }
@@ -275,7 +277,6 @@ impl Reclaimer {
     fn free_some(&mut self, store: &Store, budget: usize) -> u64 {
         let (mut runs, mut frames) = (Vec::<Run>::new(), Vec::with_capacity(budget.min(self.free_items as usize)));
         let mut freed = 0;
-        let mut nodes = store.history.nodes(0);
         while freed < budget as u64
             && let Some(chunk) = self.free.last_mut()
         {
@@ -284,7 +285,7 @@ impl Reclaimer {
                 continue;
             };
             freed += 1;
-            let version = store.history.remove(superseded.id, superseded.birth, &mut nodes);
+            let version = store.history.remove(superseded.id, superseded.birth, &mut self.nodes);
             let Version { place, .. } = version.expect("what is charged or pending is in the history");
             if place.is_frame() {
                 frames.push(place);

@@ -249,7 +249,7 @@ impl WriteSet {
         let mut copies: Vec<(PageId, PageId, Run, u32)> = Vec::with_capacity(pages.len());
         let mut buffer = Vec::new();
         let mut copy = |placed: Placed| -> Result<()> {
-            if self.pages.contains(placed.id) || !store.lies_at(placed) {
+            if self.desk.pages.contains(placed.id) || !store.lies_at(placed) {
                 return Ok(());
             }
             // Checks the version, if nobody has met it yet.
@@ -292,7 +292,7 @@ impl WriteSet {
     /// When its first slot cannot be written.
     pub fn adopt(&mut self, mut copied: Copied) -> Result<Moved> {
         let (store, birth, placed) = (self.store().clone(), self.birth(), copied.placed);
-        let Some(run) = copied.run.filter(|_| !self.pages.contains(placed.id) && store.lies_at(placed)) else {
+        let Some(run) = copied.run.filter(|_| !self.desk.pages.contains(placed.id) && store.lies_at(placed)) else {
             return Ok(Moved::default());
         };
         let from = store.place_of(placed.run)?;

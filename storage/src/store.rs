@@ -11,6 +11,7 @@
 //! | durable table | the checkpointer | `durable` for writing |
 //! | names of snapshots | who has the claim of the running checkpoint | `reclaimer`, `named` |
 //! | page numbers | the writer | the turn and `ids` |
+//! | desk | the writer | the turn |
 //!
 //! Locks are taken in this order: turn, `reclaimer`, then one of the others alone.
 
@@ -31,6 +32,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, RwLock};
 use crate::table::PageTable;
 use crate::table_page::DurableTable;
 use crate::turn::{Patience, Turn};
+use crate::write_set::Desk;
 use crate::{Error, PageId, Result, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
@@ -161,6 +163,7 @@ pub struct Store {
     pub(crate) ids: Mutex<Ids>,
     pub(crate) reclaimer: Mutex<Reclaimer>,
     pub(crate) turn: Turn,
+    pub(crate) desk: Desk,
     pub(crate) durable: RwLock<DurableTable>,
     pub(crate) pins: CheckpointPins,
     pub(crate) meta: Mutex<MetaState>,
@@ -201,6 +204,7 @@ impl Store {
             ids: Mutex::default(),
             reclaimer: Mutex::new(Reclaimer::new()),
             turn: Turn::default(),
+            desk: Desk::default(),
             durable: RwLock::new(durable),
             pins: CheckpointPins::default(),
             meta: Mutex::new(meta),
@@ -296,7 +300,7 @@ impl Store {
 
     /// Takes the writer's turn.
     pub(crate) fn take_turn(self: &Arc<Self>, patience: Patience) -> Option<TurnGuard> {
-        self.turn.take(patience).then(|| TurnGuard { store: self.clone() })
+        self.turn.take(patience).then(|| TurnGuard { store: self.clone(), is_passed: false })
     }
 
     /// Registers at a timestamp that stays readable meanwhile: the newest installed, under the turn.
@@ -462,10 +466,24 @@ impl Drop for Store {
 /// The writer's turn; passed on when dropped.
 pub(crate) struct TurnGuard {
     pub store: Arc<Store>,
+    is_passed: bool,
+}
+
+impl TurnGuard {
+    /// Passes the turn on, while the guard stays.
+    pub fn pass(&mut self) {
+        if !std::mem::replace(&mut self.is_passed, true) {
+            self.store.turn.pass();
+        }
+    }
+
+    pub fn is_passed(&self) -> bool {
+        self.is_passed
+    }
 }
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
-        self.store.turn.pass();
+        self.pass();
     }
 }

@@ -19,7 +19,8 @@ use crate::redo::Redo;
 use crate::sync::{Instant, Ordering};
 use crate::work::Work;
 use crate::write::WriteTransaction;
-use crate::{Durability, Error, Result, Timestamp, catalog};
+use crate::{Durability, Error, Result, Timestamp, catalog, recent};
+use pentimento_storage::Left;
 
 /// How many pages of dropped trees a commit gives back.
 const DOOMED_PER_COMMIT: usize = 128;
@@ -98,18 +99,18 @@ impl Shared {
         let pages = work.pages;
         let (trees, redo) = (work.trees, &mut work.redo);
         let touched = self.feed.is_watched().then(|| pages.0.touched_pages());
-        let note = |at, redo: &mut Redo| {
+        let note = |at, left: &mut Left, redo: &mut Redo| {
             self.note_footprint(at, footprint, redo);
-            self.recent.set(at, trees, redo.take_memory());
+            recent::leave(left, at, trees, redo.take_memory());
             touched.into_iter().for_each(|touched| self.feed.note(&self.store, touched));
         };
         let Some(journal) = self.journal.get() else {
-            let at = pages.0.install_noting(durability == Durability::Sync, |at| note(at, redo));
+            let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, redo));
             self.after_unjournaled(at, durability)?;
             return Ok(at);
         };
         let Some(body) = redo.body() else {
-            let at = pages.0.install_durably_noting(|at| note(at, redo))?;
+            let at = pages.0.install_durably_noting(|at, left| note(at, left, redo))?;
             journal.checkpoint_is_durable(at);
             return Ok(at);
         };
@@ -119,7 +120,7 @@ impl Shared {
             self.checkpoint()?;
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
-        let at = pages.0.install_noting(durability == Durability::Sync, |at| note(at, redo));
+        let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, redo));
         self.after_journaled(at, durability)?;
         Ok(at)
     }

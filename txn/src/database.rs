@@ -9,7 +9,6 @@ use crate::hot::HotReader;
 use crate::journal::{Journal, JournalStats};
 use crate::old_readers::{Hook, LookOut};
 use crate::optimistic::{ConcurrencyStats, ConcurrentTransaction, Conflicts, Isolation, RetryPolicy, Transacted};
-use crate::recent::Recent;
 use crate::retention::Retention;
 use crate::sidecar::Sidecar;
 use crate::snapshot::Snapshot;
@@ -44,7 +43,6 @@ pub(crate) struct Shared {
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
     /// What the newest write transaction knew of trees.
-    pub recent: Recent,
     /// The newest commits, for those who watch.
     pub feed: Arc<Log>,
     /// One compaction at a time.
@@ -108,7 +106,6 @@ impl Handle {
             id,
             staging: OnceLock::new(),
             conflicts: Arc::new(Conflicts::new(conflict_memory)),
-            recent: Recent::default(),
             feed: Arc::new(Log::new(store.page_size())),
             is_compacting: AtomicBool::new(false),
             look_out: old_readers.map(LookOut::new),

@@ -5,7 +5,7 @@ use pentimento_btree::{PageMut, ReadPages, WritePages};
 use pentimento_storage::{Hint, PageId, WriteSet};
 
 /// A write set behind the trees' traits.
-pub struct TxnPages(pub(crate) Box<WriteSet>);
+pub struct TxnPages(pub(crate) WriteSet);
 
 impl ReadPages for TxnPages {
     type Error = Error;

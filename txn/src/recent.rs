@@ -4,8 +4,8 @@
 //! ends what is known.
 
 use crate::Timestamp;
-use crate::sync::Mutex;
 use crate::work::OpenTree;
+use pentimento_storage::Left;
 
 /// No more trees than these are remembered.
 const MOST: usize = 16;
@@ -13,36 +13,35 @@ const MOST: usize = 16;
 const MOST_BYTES: usize = 64 << 10;
 
 /// Trees as they were at a commit.
-#[derive(Debug, Default)]
-struct State {
+struct Recent {
     at: Timestamp,
     trees: Vec<OpenTree>,
     /// Empty: memory for operations.
     memory: Vec<u8>,
 }
 
-/// What is left by the newest commit.
-#[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<State>);
+fn find(left: &mut Left) -> Option<&mut Recent> {
+    left.as_mut()?.downcast_mut()
+}
 
-impl Recent {
-    /// The trees that are known to be so for who begins after commit `base`, and memory for operations. They are told once.
-    pub fn take(&self, base: Timestamp) -> (Vec<OpenTree>, Vec<u8>) {
-        let mut state = self.0.lock();
-        let trees = if state.at == base { std::mem::take(&mut state.trees) } else { Vec::new() };
-        (trees, std::mem::take(&mut state.memory))
+/// The trees that are known to be so for who begins after commit `base`, and memory for operations. They are told once.
+pub(crate) fn take(left: &mut Left, base: Timestamp) -> (Vec<OpenTree>, Vec<u8>) {
+    let Some(recent) = find(left) else { return Default::default() };
+    let trees = if recent.at == base { std::mem::take(&mut recent.trees) } else { Vec::new() };
+    (trees, std::mem::take(&mut recent.memory))
+}
+
+/// So were these trees at commit `at`, with nothing waiting; and this memory is of no use any more.
+pub(crate) fn leave(left: &mut Left, at: Timestamp, mut trees: Vec<OpenTree>, memory: Vec<u8>) {
+    if trees.len() > MOST {
+        trees.clear();
     }
-
-    /// So were these trees at commit `at`, with nothing waiting; and this memory is of no use any more.
-    pub fn set(&self, at: Timestamp, mut trees: Vec<OpenTree>, memory: Vec<u8>) {
-        trees.iter_mut().for_each(OpenTree::begin_anew);
-        let mut state = self.0.lock();
-        if memory.capacity() <= MOST_BYTES {
-            state.memory = memory;
-        }
-        if trees.len() <= MOST {
-            (state.at, state.trees) = (at, trees);
-        }
+    trees.iter_mut().for_each(OpenTree::begin_anew);
+    let memory = if memory.capacity() <= MOST_BYTES { memory } else { Vec::new() };
+    let news = Recent { at, trees, memory };
+    match find(left) {
+        Some(recent) => *recent = news,
+        None => *left = Some(Box::new(news)),
     }
 }
 
@@ -50,6 +49,7 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::{Database, Durability};
+    use pentimento_storage::Patience;
 
     #[test]
     fn what_is_known_ends_with_the_next_commit() {
@@ -67,10 +67,8 @@ mod tests {
             before
         };
         assert_eq!(commit(0..1, 3), Some(0));
-        let known = |base| db.shared().recent.0.lock().at == base;
-        assert!(known(db.timestamp()), "the next one is told");
         assert_eq!(commit(0..1, 3), Some(3));
-        let take = |base| db.shared().recent.take(base).0.len();
+        let take = |base| super::take(db.store().begin(Patience::None).unwrap().unwrap().left(), base).0.len();
         assert_eq!(take(db.timestamp().next()), 0, "whoever began after another commit is told nothing");
         assert_eq!((take(db.timestamp()), take(db.timestamp())), (1, 0), "and whoever is told is told once");
         // Too many to be remembered.

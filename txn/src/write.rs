@@ -4,7 +4,6 @@
 //! store as it was; an operation that fails half-way makes the transaction impossible to commit, unless it is rolled back to a savepoint before.
 
 use crate::backup::Origin;
-use crate::catalog;
 use crate::database::Handle;
 use crate::deferred::Deferred;
 use crate::optimistic::Footprint;
@@ -14,6 +13,7 @@ use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::work::{OpenTree, Work};
 use crate::{Durability, Error, Result, Timestamp};
+use crate::{catalog, recent};
 use pentimento_btree as btree;
 use pentimento_storage as storage;
 use std::fmt;
@@ -43,7 +43,7 @@ pub struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(pages: Box<storage::WriteSet>, handle: Arc<Handle>) -> WriteTransaction {
+    pub(crate) fn new(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
         let shared = &handle.shared;
         let limit = match shared.journal.get() {
             Some(journal) => journal.max_body(),
@@ -54,9 +54,9 @@ impl WriteTransaction {
         WriteTransaction::with_redo_limit(pages, handle, limit)
     }
 
-    fn with_redo_limit(pages: Box<storage::WriteSet>, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
+    fn with_redo_limit(mut pages: storage::WriteSet, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
         let (base, shared) = (pages.base(), &handle.shared);
-        let (trees, memory) = shared.recent.take(base);
+        let (trees, memory) = recent::take(pages.left(), base);
         let redo = Redo::up_to(limit).using(memory);
         WriteTransaction {
             base,
@@ -70,7 +70,7 @@ impl WriteTransaction {
     }
 
     /// A transaction that does again what the journal tells.
-    pub(crate) fn replaying(pages: Box<storage::WriteSet>, handle: Arc<Handle>) -> WriteTransaction {
+    pub(crate) fn replaying(pages: storage::WriteSet, handle: Arc<Handle>) -> WriteTransaction {
         WriteTransaction::with_redo_limit(pages, handle, 0)
     }
 

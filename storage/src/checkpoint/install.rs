@@ -8,7 +8,7 @@
 use super::Change;
 use crate::slots::CUT_SLOTS;
 use crate::table_page::DiskEntry;
-use crate::write_set::{State, WriteSet};
+use crate::write_set::{Left, State, WriteSet};
 use crate::{Error, Result, Timestamp};
 use std::time::Instant;
 
@@ -18,15 +18,15 @@ impl WriteSet {
     ///
     /// # Errors
     /// [`Error::DiskFull`] and other failures before the first sync: nothing has happened. Failures of a sync or of the meta poison the store.
-    pub fn install_durably(self: Box<Self>) -> Result<Timestamp> {
-        self.install_durably_noting(|_| {})
+    pub fn install_durably(self) -> Result<Timestamp> {
+        self.install_durably_noting(|_, _| {})
     }
 
     /// As [`install_durably`](WriteSet::install_durably), and calls `note` when the commit is installed, under the turn.
     ///
     /// # Errors
     /// The same.
-    pub fn install_durably_noting(mut self: Box<Self>, note: impl FnOnce(Timestamp)) -> Result<Timestamp> {
+    pub fn install_durably_noting(mut self, note: impl FnOnce(Timestamp, &mut Left)) -> Result<Timestamp> {
         let started = Instant::now();
         let (store, target) = (self.store().clone(), self.birth());
         self.forget_savepoints();
@@ -35,9 +35,9 @@ impl WriteSet {
         let mut checkpoint = store.begin_checkpoint()?;
         checkpoint.target = target;
         checkpoint.pages = store.ids.lock().next;
-        checkpoint.collect(&self.pages);
+        checkpoint.collect(&self.desk.pages);
         checkpoint.write_versions()?;
-        for (id, private) in self.pages.iter() {
+        for (id, private) in self.desk.pages.iter() {
             // As if this transaction had never had the page. But an earlier one of that number may have died since the previous checkpoint.
             if private.fresh && matches!(private.state, State::Freed) {
                 checkpoint.collect_page(id);
@@ -56,9 +56,9 @@ impl WriteSet {
         }
         let update = checkpoint.write_table()?;
         store.sync()?;
-        let due = self.install_pages(|at| {
+        let due = self.install_pages(|store, at, left| {
             store.clock.install_unjournaled(at);
-            note(at);
+            note(at, left);
         });
         checkpoint
             .make_durable(Some(update), None)

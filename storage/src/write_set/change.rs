@@ -14,8 +14,8 @@ impl WriteSet {
     /// The page, if it is private already, belongs to the newest savepoint, and has room for `capacity` bytes of body.
     #[inline]
     pub fn private_page(&mut self, id: PageId, capacity: usize) -> Option<BodyMut<'_>> {
-        let epoch = self.epoch;
-        match self.pages.get_mut(id) {
+        let epoch = self.desk.epoch;
+        match self.desk.pages.get_mut(id) {
             Some(Private { state: State::Frame { frame, len }, epoch: since, .. })
                 if *since == epoch && frame.capacity() >= HEADER_BYTES + capacity =>
             {
@@ -42,15 +42,15 @@ impl WriteSet {
     }
 
     fn own(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<BodyMut<'_>> {
-        let epoch = self.epoch;
-        let at_hand = self.pages.get(id).is_some_and(|private| {
+        let epoch = self.desk.epoch;
+        let at_hand = self.desk.pages.get(id).is_some_and(|private| {
             private.epoch == epoch
                 && matches!(&private.state, State::Frame { frame, .. } if frame.capacity() >= HEADER_BYTES + capacity)
         });
         if !at_hand {
             self.make_private(id, capacity, stays)?;
         }
-        match self.pages.get_mut(id).map(|private| &mut private.state) {
+        match self.desk.pages.get_mut(id).map(|private| &mut private.state) {
             Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
             _ => unreachable!("the page was made private above"),
         }
@@ -60,7 +60,7 @@ impl WriteSet {
     fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
         check_len(capacity)?;
         self.spill_if_needed()?;
-        let (used, owner, fresh) = match self.pages.get(id) {
+        let (used, owner, fresh) = match self.desk.pages.get(id) {
             Some(private) => (self.private_body(id, &private.state)?, private.owner, private.fresh),
             None => {
                 let place = self.base.place(id)?;
@@ -75,15 +75,17 @@ impl WriteSet {
         let kept = if stays { used.len() } else { 0 };
         let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept));
         frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
-        self.frame_bytes += frame.capacity();
+        self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: kept }, owner, fresh);
         Ok(())
     }
 
     /// Gives a page a new state, and keeps the old one if a savepoint may need it.
+    // A state that is handed on through memory is waited for.
+    #[inline(always)]
     pub(crate) fn put(&mut self, id: PageId, state: State, owner: PageId, fresh: bool) {
-        let private = Private { state, owner, fresh, epoch: self.epoch };
-        let old = self.pages.insert(id, private);
+        let private = Private { state, owner, fresh, epoch: self.desk.epoch };
+        let old = self.desk.pages.insert(id, private);
         self.keep_or_drop(id, old);
     }
 
@@ -102,7 +104,7 @@ impl WriteSet {
 
     fn put_empty(&mut self, id: PageId, owner: PageId, capacity: usize, fresh: bool) {
         let frame = self.store().frames.take(HEADER_BYTES + capacity);
-        self.frame_bytes += frame.capacity();
+        self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: 0 }, owner, fresh);
     }
 
@@ -113,7 +115,7 @@ impl WriteSet {
     pub fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>> {
         check_len(capacity)?;
         let Some(beside) = id.beside() else { return Ok(None) };
-        let fresh = match self.pages.get(beside) {
+        let fresh = match self.desk.pages.get(beside) {
             Some(Private { state: State::Freed, fresh, .. }) => *fresh,
             Some(_) => return Ok(None),
             None if self.store().locate(beside, self.base.at()).is_some() => return Ok(None),
@@ -130,21 +132,21 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page.
     pub fn free(&mut self, id: PageId) -> Result<()> {
-        let (owner, fresh, newest) = match self.pages.get(id) {
+        let (owner, fresh, newest) = match self.desk.pages.get(id) {
             Some(Private { state: State::Freed, .. }) => return Err(Error::NoSuchPage { page: id, at: self.birth() }),
-            Some(private) => (private.owner, private.fresh, private.epoch == self.epoch),
+            Some(private) => (private.owner, private.fresh, private.epoch == self.desk.epoch),
             None if self.store().locate(id, self.base.at()).is_none() => {
                 return Err(Error::NoSuchPage { page: id, at: self.birth() });
             }
             None => (PageId::NONE, false, true),
         };
         let needed_by_savepoint =
-            self.undo.last().is_some_and(|(_, undo)| matches!(undo.saved.get(&id), Some(Some(_))));
+            self.desk.undo.last().is_some_and(|(_, undo)| matches!(undo.saved.get(&id), Some(Some(_))));
         if fresh && newest && !needed_by_savepoint {
             // Nobody ever knew of it, no savepoint either: as if it had never been.
-            let private = self.pages.remove(id);
+            let private = self.desk.pages.remove(id);
             private.into_iter().for_each(|private| self.discard(private.state));
-            self.spare_ids.extend(id.if_given_out());
+            self.desk.spare_ids.extend(id.if_given_out());
         } else {
             self.put(id, State::Freed, owner, fresh);
         }
@@ -167,14 +169,14 @@ impl WriteSet {
     /// When there is no such register.
     pub fn set_register(&mut self, id: PageId, value: u64) -> Result<()> {
         if self.register(id)? != value {
-            let fresh = self.pages.get(id).is_some_and(|private| private.fresh);
+            let fresh = self.desk.pages.get(id).is_some_and(|private| private.fresh);
             self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, fresh);
         }
         Ok(())
     }
 
     fn take_id(&mut self) -> Result<PageId> {
-        if let Some(id) = self.spare_ids.pop() {
+        if let Some(id) = self.desk.spare_ids.pop() {
             return Ok(id);
         }
         let mut ids = self.turn.store.ids.lock();

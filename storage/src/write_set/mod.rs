@@ -7,16 +7,19 @@
 //!    Pages that are finished go sooner, if the transaction is to be written out anyway.
 //! 4. Rolling back to a savepoint restores pages, registers and page numbers exactly as they were.
 //!
-//! What can be read and how it ends is here; `private_pages.rs` finds them, `change.rs` changes them, `spill.rs` writes them out, `savepoints.rs` goes back.
+//! What can be read and how it ends is here; `desk.rs` says where they are, `private_pages.rs` finds them, `change.rs` changes them, `spill.rs` writes them out, `savepoints.rs` goes back.
 
 mod change;
+mod desk;
 mod private_pages;
 mod savepoints;
 mod spill;
 
+use self::desk::AtDesk;
+pub use self::desk::Left;
+pub(crate) use self::desk::{Desk, OnDesk};
 pub(crate) use self::private_pages::PrivatePages;
 pub use self::savepoints::Savepoint;
-use self::savepoints::Undo;
 use crate::frame::Frame;
 use crate::layout::{HEADER_BYTES, PageHeader, SLOT_BYTES};
 use crate::pins::ReaderKind;
@@ -74,18 +77,7 @@ pub struct WriteSet {
     // Dropped in this order: the registration before the turn is passed on.
     pub(crate) base: Pin,
     pub(crate) turn: TurnGuard,
-    pub(crate) pages: PrivatePages,
-    undo: Vec<(u64, Undo)>,
-    epoch: u32,
-    next_serial: u64,
-    /// Page numbers that this transaction took and gave up again.
-    spare_ids: Vec<PageId>,
-    frame_bytes: usize,
-    /// Pages that will not be changed again soon and were not written out yet; and the bytes of all that there ever were.
-    finished: Vec<PageId>,
-    finished_bytes: usize,
-    /// What is spilled gathers here. Memory that was never touched before costs more than what is done with it.
-    spill_buffer: Vec<u8>,
+    pub(crate) desk: AtDesk,
 }
 
 impl Store {
@@ -93,24 +85,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store takes no writes.
-    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<Box<WriteSet>>> {
+    pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<WriteSet>> {
         self.check_writable()?;
         let Some(turn) = self.take_turn(patience) else { return Ok(None) };
         self.check_writable()?;
         let base = self.pin_at(self.clock.installed(), ReaderKind::Writer);
-        Ok(Some(Box::new(WriteSet {
-            base,
-            turn,
-            pages: PrivatePages::default(),
-            undo: Vec::new(),
-            epoch: 0,
-            next_serial: 0,
-            spare_ids: Vec::new(),
-            frame_bytes: 0,
-            finished: Vec::new(),
-            finished_bytes: 0,
-            spill_buffer: Vec::new(),
-        })))
+        let desk = turn.desk();
+        Ok(Some(WriteSet { base, turn, desk }))
     }
 }
 
@@ -136,16 +117,22 @@ impl WriteSet {
         self.base.at().next()
     }
 
+    /// What an earlier transaction left for the next one; what is done with it stays done if this one is abandoned.
+    #[must_use]
+    pub fn left(&mut self) -> &mut Left {
+        &mut self.desk.left
+    }
+
     /// How many pages and registers the transaction has touched.
     #[must_use]
     pub fn touched(&self) -> usize {
-        self.pages.len()
+        self.desk.pages.len()
     }
 
     /// The numbers of the pages that the transaction has touched, in no order.
     #[must_use]
     pub fn touched_pages(&self) -> Vec<PageId> {
-        let pages = self.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
+        let pages = self.desk.pages.iter().filter(|(_, private)| !matches!(private.state, State::Register(_)));
         pages.map(|(id, _)| id).collect()
     }
 
@@ -160,7 +147,7 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page, or it is damaged.
     pub fn page(&self, id: PageId) -> Result<&[u8]> {
-        match self.pages.get(id) {
+        match self.desk.pages.get(id) {
             None => self.base.page(id),
             Some(private) => self.private_body(id, &private.state),
         }
@@ -172,7 +159,7 @@ impl WriteSet {
     /// As for [`page`](WriteSet::page).
     #[inline]
     pub fn page_part(&self, id: PageId, len: usize) -> Result<&[u8]> {
-        match self.pages.get(id) {
+        match self.desk.pages.get(id) {
             None => self.base.page_part(id, len),
             Some(private) => self.private_body(id, &private.state).map(|body| body.get(..len).unwrap_or(body)),
         }
@@ -185,7 +172,7 @@ impl WriteSet {
     #[inline]
     pub fn beside(&self, id: PageId) -> Result<Option<&[u8]>> {
         let Some(beside) = id.beside() else { return Ok(None) };
-        match self.pages.get(beside) {
+        match self.desk.pages.get(beside) {
             None => self.base.beside(id),
             Some(Private { state: State::Freed | State::Register(_), .. }) => Ok(None),
             Some(private) => self.private_body(beside, &private.state).map(Some),
@@ -207,7 +194,7 @@ impl WriteSet {
     /// # Errors
     /// When there is no such register.
     pub fn register(&self, id: PageId) -> Result<u64> {
-        match self.pages.get(id).map(|private| &private.state) {
+        match self.desk.pages.get(id).map(|private| &private.state) {
             None => self.base.register(id),
             Some(State::Register(value)) => Ok(*value),
             Some(_) => Err(Error::damaged_page(id, None, "it is a page where a register was expected")),
@@ -221,7 +208,7 @@ impl WriteSet {
 
     /// Asks the processor to fetch all of a page that will be changed soon: the first change copies it.
     pub fn prefetch_to_change(&self, id: PageId) {
-        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(id) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.desk.pages.get(id) {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(entry) = self.store().table.entry(id) {
             self.prefetch_whole(entry.load().0);
@@ -237,7 +224,7 @@ impl WriteSet {
     /// Asks the processor to fetch what is beside a page, or else the beginning of the page, to be changed soon.
     pub fn prefetch_beside_to_change(&self, id: PageId) {
         let beside = id.beside().unwrap_or(id);
-        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.pages.get(beside) {
+        if let Some(Private { state: State::Frame { frame, .. }, .. }) = self.desk.pages.get(beside) {
             prefetch(&frame.bytes()[..COPIED_HEAD]);
         } else if let Some(place) = self.store().table.entry(beside).map(|entry| entry.load().0)
             && !place.is_nowhere()
@@ -263,19 +250,22 @@ impl WriteSet {
 
     /// Gives back what a state holds.
     fn discard(&mut self, state: State) {
-        let store = &self.turn.store;
-        match state {
-            State::Frame { frame, .. } => {
-                self.frame_bytes -= frame.capacity();
-                store.frames.give_back(frame);
-            }
-            State::Spilled { place, .. } => {
-                if let Some(run) = store.run_of(place) {
-                    store.slots.lock().release(run);
-                }
-            }
-            State::Register(_) | State::Freed => {}
+        if let State::Frame { frame, .. } = &state {
+            self.desk.frame_bytes -= frame.capacity();
         }
+        give_back(&self.turn.store, state);
+    }
+}
+
+fn give_back(store: &Store, state: State) {
+    match state {
+        State::Frame { frame, .. } => store.frames.give_back(frame),
+        State::Spilled { place, .. } => {
+            if let Some(run) = store.run_of(place) {
+                store.slots.lock().release(run);
+            }
+        }
+        State::Register(_) | State::Freed => {}
     }
 }
 
@@ -286,21 +276,31 @@ pub(crate) fn stamp(frame: &mut Frame, id: PageId, owner: PageId, birth: Timesta
     &frame.bytes()[..length]
 }
 
-impl Drop for WriteSet {
-    fn drop(&mut self) {
+impl WriteSet {
+    /// Gives up what is private, and passes the turn on. There is nothing to be done with it then.
+    pub(crate) fn end(&mut self) {
         self.forget_savepoints();
-        let mut spare = std::mem::take(&mut self.spare_ids);
-        // None are left behind a commit, and an empty set need not be taken apart.
-        let mut pages = (!self.pages.is_empty()).then(|| std::mem::take(&mut self.pages));
-        for (id, private) in pages.iter_mut().flat_map(PrivatePages::drain) {
+        let desk = &mut *self.desk;
+        for (id, private) in desk.pages.drain() {
             // A page made before a savepoint and freed after it is here too, so what savepoints kept names no other numbers.
             if private.fresh {
-                spare.extend(id.if_given_out());
+                desk.spare_ids.extend(id.if_given_out());
             }
-            self.discard(private.state);
+            give_back(&self.turn.store, private.state);
         }
-        if !spare.is_empty() {
-            self.turn.store.ids.lock().free.extend(spare.into_iter().rev());
+        if !desk.spare_ids.is_empty() {
+            self.turn.store.ids.lock().free.extend(desk.spare_ids.drain(..).rev());
+        }
+        desk.clear();
+        self.base.end();
+        self.turn.pass();
+    }
+}
+
+impl Drop for WriteSet {
+    fn drop(&mut self) {
+        if !self.turn.is_passed() {
+            self.end();
         }
     }
 }

@@ -63,6 +63,7 @@ impl PrivatePages {
     }
 
     /// Adds a page, and gives what was there under its number.
+    #[inline]
     pub fn insert(&mut self, id: PageId, private: Private) -> Option<Private> {
         if self.many.is_empty() {
             if let Some((_, old)) = self.few_mut().find(|(other, _)| *other == id) {

@@ -24,17 +24,17 @@ pub struct Savepoint {
 impl WriteSet {
     /// Marks the state as it is now, so that it can be gone back to.
     pub fn savepoint(&mut self) -> Savepoint {
-        self.epoch += 1;
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        self.undo.push((serial, Undo::default()));
-        Savepoint { depth: self.undo.len() - 1, serial }
+        self.desk.epoch += 1;
+        let serial = self.desk.next_serial;
+        self.desk.next_serial += 1;
+        self.desk.undo.push((serial, Undo::default()));
+        Savepoint { depth: self.desk.undo.len() - 1, serial }
     }
 
     /// Whether a savepoint is of this transaction and has not been rolled back over.
     #[must_use]
     pub fn has_savepoint(&self, savepoint: Savepoint) -> bool {
-        self.undo.get(savepoint.depth).is_some_and(|(serial, _)| *serial == savepoint.serial)
+        self.desk.undo.get(savepoint.depth).is_some_and(|(serial, _)| *serial == savepoint.serial)
     }
 
     /// Goes back to a savepoint, which stays; savepoints made after it are gone. `false`, and nothing done, when it is gone itself.
@@ -42,30 +42,32 @@ impl WriteSet {
         if !self.has_savepoint(savepoint) {
             return false;
         }
-        while self.undo.len() > savepoint.depth {
-            let Some((_, undo)) = self.undo.pop() else { break };
+        while self.desk.undo.len() > savepoint.depth {
+            let Some((_, undo)) = self.desk.undo.pop() else { break };
             for (id, saved) in undo.saved {
-                if let Some(private) = self.pages.remove(id) {
+                if let Some(private) = self.desk.pages.remove(id) {
                     if saved.is_none() && private.fresh {
-                        self.spare_ids.extend(id.if_given_out());
+                        self.desk.spare_ids.extend(id.if_given_out());
                     }
                     self.discard(private.state);
                 }
                 if let Some(saved) = saved {
-                    self.pages.insert(id, saved);
+                    self.desk.pages.insert(id, saved);
                 }
             }
         }
-        self.undo.push((savepoint.serial, Undo::default()));
+        self.desk.undo.push((savepoint.serial, Undo::default()));
         true
     }
 
+    #[inline]
     pub(super) fn keep_or_drop(&mut self, id: PageId, old: Option<Private>) {
-        match (self.undo.last_mut(), old) {
+        let epoch = self.desk.epoch;
+        match (self.desk.undo.last_mut(), old) {
             (Some((_, undo)), None) => {
                 undo.saved.entry(id).or_insert(None);
             }
-            (Some((_, undo)), Some(old)) if old.epoch < self.epoch => {
+            (Some((_, undo)), Some(old)) if old.epoch < epoch => {
                 undo.saved.entry(id).or_insert(Some(old));
             }
             (_, Some(old)) => self.discard(old.state),
@@ -75,22 +77,22 @@ impl WriteSet {
 
     /// The pages of the present, or those that a savepoint keeps, that are in frames.
     pub(super) fn generation(&self, generation: Option<usize>) -> impl Iterator<Item = (PageId, &Private)> {
-        let present = generation.is_none().then(|| self.pages.iter()).into_iter().flatten();
-        let saved = generation.map(|index| &self.undo[index].1.saved).into_iter().flatten();
+        let present = generation.is_none().then(|| self.desk.pages.iter()).into_iter().flatten();
+        let saved = generation.map(|index| &self.desk.undo[index].1.saved).into_iter().flatten();
         let saved = saved.filter_map(|(id, saved)| Some((*id, saved.as_ref()?)));
         present.chain(saved).filter(|(_, private)| matches!(private.state, State::Frame { .. }))
     }
 
     pub(super) fn private_mut(&mut self, id: PageId, generation: Option<usize>) -> Option<&mut Private> {
         match generation {
-            None => self.pages.get_mut(id),
-            Some(index) => self.undo[index].1.saved.get_mut(&id)?.as_mut(),
+            None => self.desk.pages.get_mut(id),
+            Some(index) => self.desk.undo[index].1.saved.get_mut(&id)?.as_mut(),
         }
     }
 
     /// Gives up what savepoints keep: there is no going back any more.
     pub(crate) fn forget_savepoints(&mut self) {
-        for (_, undo) in std::mem::take(&mut self.undo) {
+        for (_, undo) in std::mem::take(&mut self.desk.undo) {
             undo.saved.into_values().flatten().for_each(|private| self.discard(private.state));
         }
     }

@@ -18,7 +18,7 @@ const WRITE_AHEAD_BYTES: usize = 2 << 20;
 
 impl WriteSet {
     pub(super) fn spill_if_needed(&mut self) -> Result<()> {
-        if self.frame_bytes > self.store().options.spill && !self.store().is_in_memory() {
+        if self.desk.frame_bytes > self.store().options.spill && !self.store().is_in_memory() {
             self.spill()?;
         }
         Ok(())
@@ -31,27 +31,27 @@ impl WriteSet {
     /// When it is written out and the file cannot take it.
     #[inline]
     pub fn finished(&mut self, id: PageId) -> Result<()> {
-        self.finished.push(id);
-        self.finished_bytes += self.store().page_size();
-        let is_due = self.finished_bytes >= WRITE_AHEAD_FROM
-            && self.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES
+        self.desk.finished.push(id);
+        self.desk.finished_bytes += self.store().page_size();
+        let is_due = self.desk.finished_bytes >= WRITE_AHEAD_FROM
+            && self.desk.finished.len() * self.store().page_size() >= WRITE_AHEAD_BYTES
             && !self.store().is_in_memory();
         if is_due { self.spill_finished() } else { Ok(()) }
     }
 
     fn spill_finished(&mut self) -> Result<()> {
-        let finished = std::mem::take(&mut self.finished);
-        let targets = finished.iter().filter_map(|id| Some((self.pages.get(*id)?.owner, *id, None))).collect();
+        let finished = std::mem::take(&mut self.desk.finished);
+        let targets = finished.iter().filter_map(|id| Some((self.desk.pages.get(*id)?.owner, *id, None))).collect();
         let result = self.spill_all(targets);
-        self.finished = finished;
-        self.finished.clear();
+        self.desk.finished = finished;
+        self.desk.finished.clear();
         result
     }
 
     /// Writes the private pages to free slots, and lets their frames go. Without a sync: the checkpoint that makes them durable does that.
     pub(crate) fn spill(&mut self) -> Result<()> {
         // What savepoints keep counts as well, or a large transaction with a savepoint would spill at every step.
-        let generations = std::iter::once(None).chain((0..self.undo.len()).map(Some));
+        let generations = std::iter::once(None).chain((0..self.desk.undo.len()).map(Some));
         let targets = generations
             .flat_map(|generation| {
                 self.generation(generation).map(move |(id, private)| (private.owner, id, generation))
@@ -65,7 +65,7 @@ impl WriteSet {
         let (store, birth) = (self.turn.store.clone(), self.birth());
         targets.sort_unstable();
         targets.dedup();
-        let mut writer = RunWriter::with_buffer(store.medium()?, std::mem::take(&mut self.spill_buffer));
+        let mut writer = RunWriter::with_buffer(store.medium()?, std::mem::take(&mut self.desk.spill_buffer));
         let mut spilled = Vec::with_capacity(targets.len());
         let mut result = Ok(());
         let count = targets.len();
@@ -83,7 +83,7 @@ impl WriteSet {
             }
         }
         let written = result.and_then(|()| writer.finish());
-        self.spill_buffer = writer.into_buffer();
+        self.desk.spill_buffer = writer.into_buffer();
         match written {
             Ok(bytes) => {
                 store.counters.versions_spilled.fetch_add(spilled.len() as u64, Ordering::Relaxed);

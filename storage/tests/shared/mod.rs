@@ -75,7 +75,7 @@ pub fn create(capacity: usize, options: Options) -> (Shared, Arc<Store>) {
 }
 
 /// Begins a transaction, whenever its turn comes.
-pub fn begin(store: &Arc<Store>) -> Box<WriteSet> {
+pub fn begin(store: &Arc<Store>) -> WriteSet {
     store.begin(Patience::Forever).unwrap().unwrap()
 }
 

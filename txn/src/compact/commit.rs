@@ -17,14 +17,14 @@ const DISMANTLED: usize = 1024;
 
 impl Shared {
     /// Takes the writer's turn to rearrange pages.
-    pub fn begin_rearranging(&self) -> Result<Box<WriteSet>> {
+    pub fn begin_rearranging(&self) -> Result<WriteSet> {
         self.store.check_writable()?;
         self.wait_for_room(None)?;
         self.store.begin(Patience::Forever)?.ok_or(Error::Busy)
     }
 
     /// Commits pages that were rearranged; `false` if there are none.
-    pub fn commit_rearranged(&self, set: Box<WriteSet>) -> Result<bool> {
+    pub fn commit_rearranged(&self, set: WriteSet) -> Result<bool> {
         if set.touched() == 0 {
             return Ok(false);
         }
@@ -37,7 +37,7 @@ impl Shared {
                 self.checkpoint()?;
             }
         }
-        let at = set.install_noting(false, |at| {
+        let at = set.install_noting(false, |at, _| {
             self.conflicts.note(at, || Footprint::new(BTreeMap::new(), self.conflicts.commit_limit()));
             if self.feed.is_watched() {
                 // No entry changed: those who watch need not look at any page.

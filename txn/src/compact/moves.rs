@@ -123,7 +123,7 @@ impl Compactor {
         self.commit_moved(set, moved)
     }
 
-    fn commit_moved(&mut self, set: Box<WriteSet>, moved: Moved) -> Result<u64> {
+    fn commit_moved(&mut self, set: WriteSet, moved: Moved) -> Result<u64> {
         self.shared().commit_rearranged(set)?;
         self.report.commits += u64::from(moved.pages > 0);
         self.report.bytes_moved += moved.bytes;

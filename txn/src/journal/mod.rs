@@ -22,6 +22,7 @@ pub(crate) use recovery::recover;
 use crate::commit::unknown;
 use crate::sync::{Arc, Condvar, Count, Flag, Instant, Mutex, MutexGuard, Ordering};
 use crate::{Error, Result, Timestamp};
+use crc32fast::Hasher as Crc;
 use group::Group;
 use pentimento_storage::{Bug, Log, Logs, Store};
 use record::record_bytes;
@@ -54,7 +55,8 @@ const MAX_SPARE: usize = 2;
 struct Segment {
     number: u64,
     log: Arc<dyn Log>,
-    salt: u64,
+    /// Where the checksums of its records begin.
+    salted: Crc,
     /// Where the buffer will be written: the beginning of a block.
     written: u64,
     /// Up to here the file has blocks that were written, at least with zeros; and up to here it has room.
@@ -303,7 +305,7 @@ impl Journal {
         state.segments.push(Segment {
             number,
             log,
-            salt,
+            salted: record::salted(salt),
             written: 0,
             prepared: prepared.max(SEGMENT_HEADER_BYTES as u64),
             reserved: prepared.max(SEGMENT_HEADER_BYTES as u64),
@@ -326,7 +328,7 @@ impl Journal {
     ) -> Result<()> {
         let State { segments, buffer, is_unwritten, .. } = &mut **state;
         let segment = segments.last_mut().expect("room was made");
-        segment.last_crc = record::append(buffer, segment.salt, at, durable, segment.last_crc, body);
+        segment.last_crc = record::append(buffer, &segment.salted, at, durable, segment.last_crc, body);
         *is_unwritten = true;
         (segment.last, segment.next) = (at, at.next());
         segment.is_dirty = true;

@@ -12,6 +12,7 @@
 //! 3. `durable-up-to` is what was known to be durable when the record was built: a record that is damaged, while a later one
 //!    says that it was durable, is a loss that is reported and not the end of the journal.
 
+use crc32fast::Hasher;
 use pentimento_storage::Timestamp;
 
 /// The bytes of a record before its body.
@@ -34,32 +35,37 @@ pub(crate) fn record_bytes(len: usize) -> usize {
     (HEADER_BYTES + len).next_multiple_of(ALIGNMENT)
 }
 
-fn checksum(salt: u64, bytes: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
+/// The beginning of the checksum of each record of a segment.
+pub(crate) fn salted(salt: u64) -> Hasher {
+    let mut hasher = Hasher::new();
     hasher.update(&salt.to_le_bytes());
-    hasher.update(&bytes[..4]);
-    hasher.update(&bytes[8..]);
-    hasher.finalize()
+    hasher
 }
 
-/// Appends a record, and returns its checksum.
+fn checksum(mut salted: Hasher, bytes: &[u8]) -> u32 {
+    salted.update(&bytes[..4]);
+    salted.update(&bytes[8..]);
+    salted.finalize()
+}
+
+/// Appends a record of a segment with this [`salted`] beginning, and returns its checksum.
 pub(crate) fn append(
     to: &mut Vec<u8>,
-    salt: u64,
+    salted: &Hasher,
     at: Timestamp,
     durable: Timestamp,
     previous_crc: u32,
     body: &[u8],
 ) -> u32 {
     let start = to.len();
-    to.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    to.extend_from_slice(&[0; 4]);
-    to.extend_from_slice(&at.0.to_le_bytes());
-    to.extend_from_slice(&durable.0.to_le_bytes());
-    to.extend_from_slice(&previous_crc.to_le_bytes());
-    to.extend_from_slice(&[0; 4]);
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    header[8..16].copy_from_slice(&at.0.to_le_bytes());
+    header[16..24].copy_from_slice(&durable.0.to_le_bytes());
+    header[24..28].copy_from_slice(&previous_crc.to_le_bytes());
+    to.extend_from_slice(&header);
     to.extend_from_slice(body);
-    let crc = checksum(salt, &to[start..]);
+    let crc = checksum(salted.clone(), &to[start..]);
     to[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     to.resize(start + record_bytes(body.len()), 0);
     crc
@@ -75,7 +81,7 @@ pub(crate) fn parse(bytes: &[u8], salt: u64) -> Option<Record<'_>> {
 pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<(Record<'_>, bool)> {
     let (record, is_plausible) = peek(bytes)?;
     // The rest first: it spares the checksum of what is no record at all.
-    is_plausible.then(|| (record, checksum(salt, &bytes[..HEADER_BYTES + record.body.len()]) == record.crc))
+    is_plausible.then(|| (record, checksum(salted(salt), &bytes[..HEADER_BYTES + record.body.len()]) == record.crc))
 }
 
 /// What would be the record at the start of `bytes`, and whether its fields are possible, without its checksum.
@@ -103,7 +109,7 @@ mod tests {
     #[test]
     fn a_record_survives_and_nothing_else_is_one() {
         let mut bytes = Vec::new();
-        let crc = append(&mut bytes, 77, Timestamp(5), Timestamp(3), 99, b"body");
+        let crc = append(&mut bytes, &salted(77), Timestamp(5), Timestamp(3), 99, b"body");
         assert_eq!(bytes.len(), record_bytes(4));
         let record = parse(&bytes, 77).unwrap();
         assert_eq!(record, Record { at: Timestamp(5), durable: Timestamp(3), crc, previous_crc: 99, body: b"body" });
