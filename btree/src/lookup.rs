@@ -23,6 +23,9 @@ const WORD: usize = 8;
 /// How many lines behind its first one an entry may take to be asked for as a whole.
 const MORE_LINES: usize = 3;
 
+/// How far off the guess of a child in a branch may be, so that what is asked for is there.
+const GUESS_ERROR: usize = 8;
+
 /// The bytes of a key shorter than a word, and zeros.
 #[inline]
 fn short_word(key: &[u8]) -> u64 {
@@ -86,12 +89,14 @@ impl<'p> Probe<'p> {
         Some(share.min(u64::from(Hint::WHOLE)) as u32)
     }
 
-    /// Asks for the head and the child that lie `share` of the way from the first to the last, in parts of [`Hint::WHOLE`].
+    /// Asks for the heads and the children about `share` of the way from the first to the last, in parts of [`Hint::WHOLE`].
     #[inline(always)]
     fn prefetch_around(&self, share: u32) {
         let number = self.heads.len() * share as usize / Hint::WHOLE as usize;
-        prefetch_line(self.heads.as_flattened(), number * HEAD);
-        prefetch_line(self.body, self.children_at + number * CHILD);
+        for number in [number.saturating_sub(GUESS_ERROR), number + GUESS_ERROR] {
+            prefetch_line(self.heads.as_flattened(), number * HEAD);
+            prefetch_line(self.body, self.children_at + number * CHILD);
+        }
     }
 
     #[inline(always)]

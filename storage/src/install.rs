@@ -55,8 +55,8 @@ impl WriteSet {
     pub(crate) fn install_pages(&mut self, note: impl FnOnce(&Store, Timestamp, &mut Left)) -> Option<usize> {
         let at = self.birth();
         self.forget_savepoints();
-        let WriteSet { desk, turn, .. } = self;
-        let (store, OnDesk { pages, nodes, left, .. }) = (&turn.store, &mut **desk);
+        let WriteSet { desk, base, .. } = self;
+        let (store, OnDesk { pages, nodes, left, .. }) = (base.store(), &mut **desk);
         let mut superseded = SupersededBy::new(store, nodes);
         let mut freed = Vec::new();
         let (mut counted, versions) = (0, pages.len() as u64);

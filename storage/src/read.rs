@@ -22,7 +22,7 @@ const ENDED: usize = usize::MAX;
 
 /// A registration as a reader: keeps one timestamp readable. Clones share it; it never moves.
 pub struct Pin {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     slot: usize,
     at: Timestamp,
 }

@@ -22,8 +22,8 @@ use crate::table_page::TableRef;
 use crate::{PageId, Timestamp};
 use std::collections::VecDeque;
 
-/// Room for as many versions as a pass usually finds free.
-const CHUNK: usize = 64;
+/// Memory for so many versions is kept between passes.
+const KEPT: usize = 1024;
 
 /// A superseded version in the history.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +106,8 @@ pub(crate) struct Reclaimer {
     free_tables: Vec<Vec<TableCharge>>,
     // Reused between passes.
     nodes: Nodes,
+    frames: Vec<Place>,
+    runs: Vec<Run>,
     readers: Vec<Timestamp>,
     pins: Vec<Timestamp>,
 }
@@ -122,6 +124,8 @@ impl Reclaimer {
             tables: Charges::new(),
             free_tables: Vec::new(),
             nodes: Nodes::default(),
+            frames: Vec::new(),
+            runs: Vec::new(),
             readers: Vec::new(),
             pins: Vec::new(),
         }
@@ -197,14 +201,17 @@ impl Reclaimer {
         let published = store.clock.published();
         self.look(store);
         self.release_gone();
-        let mut budget = budget;
+        let (mut budget, mut freed) = (budget, 0);
         while budget > 0
             && let Some(superseded) = self.pending.pop_front_if(|superseded| superseded.end <= published)
         {
             budget -= 1;
-            self.judge(store, superseded);
+            if !self.is_charged(store, superseded) {
+                self.take_out(store, superseded);
+                freed += 1;
+            }
         }
-        let freed = self.free_some(store, budget.max(1));
+        let freed = self.free_some(store, freed, budget.max(1));
         let ripe = self.pending.partition_point(|superseded| superseded.end <= published);
         Progress { freed, waiting: self.free_items + ripe as u64 }
     }
@@ -222,35 +229,34 @@ impl Reclaimer {
         }
     }
 
-    fn judge(&mut self, store: &Store, mut superseded: Superseded) {
+    /// Charges a version to the newest pin that needs it; `false` if there is none.
+    fn is_charged(&mut self, store: &Store, mut superseded: Superseded) -> bool {
         let Superseded { id, birth, end, .. } = superseded;
         let needed_from = if store.options.has(Bug::KeepWhateverIsOlder) { Timestamp::ZERO } else { birth };
-        match Charges::<Superseded>::newest_needing(&self.pins, needed_from, end) {
-            Some(pin) => {
-                let place = store.history.get(id, birth).map_or(Place::NOWHERE, |version| version.place);
-                if store.options.has(Bug::ReuseRetainedSlots) && place.is_medium() {
-                    store.run_of(place).into_iter().for_each(|run| store.slots.lock().release(run));
-                }
-                superseded.bytes = self.bytes_of(store, place);
-                // The running checkpoint will settle what it needs; whatever else needs a frame is a snapshot, until it goes.
-                if place.is_frame() && store.pins.running.get() != Some(pin) {
-                    // SAFETY: the version is in the history, and only this reclaimer takes it out; a checkpointer that settles it frees the
-                    // frame only under the reclaimer's lock, which we hold.
-                    unsafe { store.frames.uncount(place) };
-                }
-                self.charged.charge(pin, superseded, &self.pins);
-            }
-            None => {
-                match self.free.last_mut() {
-                    Some(chunk) => chunk.push(superseded),
-                    None => {
-                        let mut chunk = Vec::with_capacity(CHUNK);
-                        chunk.push(superseded);
-                        self.free.push(chunk);
-                    }
-                }
-                self.free_items += 1;
-            }
+        let Some(pin) = Charges::<Superseded>::newest_needing(&self.pins, needed_from, end) else { return false };
+        let place = store.history.get(id, birth).map_or(Place::NOWHERE, |version| version.place);
+        if store.options.has(Bug::ReuseRetainedSlots) && place.is_medium() {
+            store.run_of(place).into_iter().for_each(|run| store.slots.lock().release(run));
+        }
+        superseded.bytes = self.bytes_of(store, place);
+        // The running checkpoint will settle what it needs; whatever else needs a frame is a snapshot, until it goes.
+        if place.is_frame() && store.pins.running.get() != Some(pin) {
+            // SAFETY: the version is in the history, and only this reclaimer takes it out; a checkpointer that settles it frees the
+            // frame only under the reclaimer's lock, which we hold.
+            unsafe { store.frames.uncount(place) };
+        }
+        self.charged.charge(pin, superseded, &self.pins);
+        true
+    }
+
+    /// Takes a version that nobody needs out of the history. What it occupies is given back at the end of the pass.
+    fn take_out(&mut self, store: &Store, superseded: Superseded) {
+        let version = store.history.remove(superseded.id, superseded.birth, &mut self.nodes);
+        let Version { place, .. } = version.expect("what is charged or pending is in the history");
+        if place.is_frame() {
+            self.frames.push(place);
+        } else if place.is_medium() && !store.options.has(Bug::ReuseRetainedSlots) {
+            self.runs.push(store.run_of(place).expect("a version's place lies in the medium"));
         }
     }
 
@@ -274,8 +280,8 @@ impl Reclaimer {
         }
     }
 
-    fn free_some(&mut self, store: &Store, budget: usize) -> u64 {
-        let (mut runs, mut frames) = (Vec::<Run>::new(), Vec::with_capacity(budget.min(self.free_items as usize)));
+    /// Frees so many versions more than those `taken_out` already. Tells how many there were in all.
+    fn free_some(&mut self, store: &Store, taken_out: u64, budget: usize) -> u64 {
         let mut freed = 0;
         while freed < budget as u64
             && let Some(chunk) = self.free.last_mut()
@@ -285,18 +291,14 @@ impl Reclaimer {
                 continue;
             };
             freed += 1;
-            let version = store.history.remove(superseded.id, superseded.birth, &mut self.nodes);
-            let Version { place, .. } = version.expect("what is charged or pending is in the history");
-            if place.is_frame() {
-                frames.push(place);
-            } else if place.is_medium() && !store.options.has(Bug::ReuseRetainedSlots) {
-                runs.push(store.run_of(place).expect("a version's place lies in the medium"));
-            }
+            self.take_out(store, superseded);
         }
         // SAFETY: the versions were superseded before every registration that can still look for them, and no pin lies in their lives: no
         // reader can find them, and those that could have found them are gone. They are out of the history, so this is the only release.
-        unsafe { store.release_frames(&frames) };
-        let slots = runs.iter().map(|run| run.slots).sum();
+        unsafe { store.release_frames(&self.frames) };
+        self.frames.clear();
+        self.frames.shrink_to(KEPT);
+        let slots = self.runs.iter().map(|run| run.slots).sum();
         while freed < budget as u64
             && let Some(chunk) = self.free_tables.last_mut()
         {
@@ -305,14 +307,17 @@ impl Reclaimer {
                 continue;
             };
             freed += 1;
-            runs.push(table.run);
+            self.runs.push(table.run);
         }
         self.free_items -= freed;
-        if !runs.is_empty() && !store.options.has(Bug::LeakSlots) {
+        freed += taken_out;
+        if !self.runs.is_empty() && !store.options.has(Bug::LeakSlots) {
             store.counters.slots_retained.fetch_sub(slots, Ordering::Relaxed);
             let mut slots = store.slots.lock();
-            runs.into_iter().for_each(|run| slots.release(run));
+            self.runs.iter().for_each(|run| slots.release(*run));
         }
+        self.runs.clear();
+        self.runs.shrink_to(KEPT);
         store.counters.versions_reclaimed.fetch_add(freed, Ordering::Relaxed);
         freed + self.release_kept(store)
     }

@@ -300,7 +300,7 @@ impl Store {
 
     /// Takes the writer's turn.
     pub(crate) fn take_turn(self: &Arc<Self>, patience: Patience) -> Option<TurnGuard> {
-        self.turn.take(patience).then(|| TurnGuard { store: self.clone(), is_passed: false })
+        self.turn.take(patience).then(|| TurnGuard { store: self.clone() })
     }
 
     /// Registers at a timestamp that stays readable meanwhile: the newest installed, under the turn.
@@ -465,25 +465,11 @@ impl Drop for Store {
 
 /// The writer's turn; passed on when dropped.
 pub(crate) struct TurnGuard {
-    pub store: Arc<Store>,
-    is_passed: bool,
-}
-
-impl TurnGuard {
-    /// Passes the turn on, while the guard stays.
-    pub fn pass(&mut self) {
-        if !std::mem::replace(&mut self.is_passed, true) {
-            self.store.turn.pass();
-        }
-    }
-
-    pub fn is_passed(&self) -> bool {
-        self.is_passed
-    }
+    store: Arc<Store>,
 }
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
-        self.pass();
+        self.store.turn.pass();
     }
 }

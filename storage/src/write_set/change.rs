@@ -179,7 +179,7 @@ impl WriteSet {
         if let Some(id) = self.desk.spare_ids.pop() {
             return Ok(id);
         }
-        let mut ids = self.turn.store.ids.lock();
+        let mut ids = self.base.store.ids.lock();
         if let Some(id) = ids.free.pop() {
             return Ok(id);
         }

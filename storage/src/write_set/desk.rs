@@ -6,7 +6,6 @@ use super::PrivatePages;
 use super::savepoints::Undo;
 use crate::PageId;
 use crate::history::Nodes;
-use crate::store::TurnGuard;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -60,10 +59,13 @@ unsafe impl Send for AtDesk {}
 // SAFETY: likewise.
 unsafe impl Sync for AtDesk {}
 
-impl TurnGuard {
-    /// The desk, for the one who keeps this guard beside it and asks once.
-    pub(super) fn desk(&self) -> AtDesk {
-        AtDesk(NonNull::new(self.store.desk.0.get()).expect("a cell is somewhere"))
+impl Desk {
+    /// For who has the turn.
+    ///
+    /// # Safety
+    /// Whoever has the turn asks once, and gives up what he got before he passes it on. The store stays where it is until then.
+    pub(super) unsafe fn take(&self) -> AtDesk {
+        AtDesk(NonNull::new(self.0.get()).expect("a cell is somewhere"))
     }
 }
 
@@ -72,8 +74,8 @@ impl Deref for AtDesk {
 
     #[inline]
     fn deref(&self) -> &OnDesk {
-        // SAFETY: the cell is in a store that the guard beside this keeps alive, and where it stays. There is one guard at a time, and one of these for it, of which mutable
-        // references to the desk are borrowed; the turn orders what one guard's owner does before what the next one's does.
+        // SAFETY: the promises of `Desk::take`: the cell is there, and this is the only way to it, of which references are borrowed; the turn orders what one who has it does before what the
+        // next one does.
         unsafe { self.0.as_ref() }
     }
 }

@@ -26,7 +26,7 @@ use crate::pins::ReaderKind;
 use crate::place::Place;
 use crate::prefetch::{CACHE_LINE, Hint, line, prefetch};
 use crate::read::Pin;
-use crate::store::{Store, TurnGuard};
+use crate::store::Store;
 use crate::sync::Arc;
 use crate::turn::Patience;
 use crate::{Error, PageId, Result, Timestamp};
@@ -74,10 +74,10 @@ pub struct BodyMut<'a> {
 
 /// The private pages of one transaction.
 pub struct WriteSet {
-    // Dropped in this order: the registration before the turn is passed on.
     pub(crate) base: Pin,
-    pub(crate) turn: TurnGuard,
     pub(crate) desk: AtDesk,
+    /// Whether the turn has been passed on.
+    has_ended: bool,
 }
 
 impl Store {
@@ -87,17 +87,23 @@ impl Store {
     /// When the store takes no writes.
     pub fn begin(self: &Arc<Self>, patience: Patience) -> Result<Option<WriteSet>> {
         self.check_writable()?;
-        let Some(turn) = self.take_turn(patience) else { return Ok(None) };
-        self.check_writable()?;
+        if !self.turn.take(patience) {
+            return Ok(None);
+        }
+        if let Err(error) = self.check_writable() {
+            self.turn.pass();
+            return Err(error);
+        }
         let base = self.pin_at(self.clock.installed(), ReaderKind::Writer);
-        let desk = turn.desk();
-        Ok(Some(WriteSet { base, turn, desk }))
+        // SAFETY: we have the turn, and come here once for each. What is made of it goes with the set, which keeps the store.
+        let desk = unsafe { self.desk.take() };
+        Ok(Some(WriteSet { base, desk, has_ended: false }))
     }
 }
 
 impl WriteSet {
     pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.turn.store
+        &self.base.store
     }
 
     /// The commit that this transaction began after.
@@ -253,7 +259,7 @@ impl WriteSet {
         if let State::Frame { frame, .. } = &state {
             self.desk.frame_bytes -= frame.capacity();
         }
-        give_back(&self.turn.store, state);
+        give_back(&self.base.store, state);
     }
 }
 
@@ -286,20 +292,22 @@ impl WriteSet {
             if private.fresh {
                 desk.spare_ids.extend(id.if_given_out());
             }
-            give_back(&self.turn.store, private.state);
+            give_back(&self.base.store, private.state);
         }
         if !desk.spare_ids.is_empty() {
-            self.turn.store.ids.lock().free.extend(desk.spare_ids.drain(..).rev());
+            self.base.store.ids.lock().free.extend(desk.spare_ids.drain(..).rev());
         }
         desk.clear();
+        self.has_ended = true;
+        // The registration ends before the turn is passed on.
         self.base.end();
-        self.turn.pass();
+        self.base.store.turn.pass();
     }
 }
 
 impl Drop for WriteSet {
     fn drop(&mut self) {
-        if !self.turn.is_passed() {
+        if !self.has_ended {
             self.end();
         }
     }

@@ -62,7 +62,7 @@ impl WriteSet {
 
     /// Writes pages, each named by its owner, its number and whose state of it is meant, to free slots. What is not in a frame is passed over.
     fn spill_all(&mut self, mut targets: Vec<(PageId, PageId, Option<usize>)>) -> Result<()> {
-        let (store, birth) = (self.turn.store.clone(), self.birth());
+        let (store, birth) = (self.base.store.clone(), self.birth());
         targets.sort_unstable();
         targets.dedup();
         let mut writer = RunWriter::with_buffer(store.medium()?, std::mem::take(&mut self.desk.spill_buffer));

@@ -42,9 +42,10 @@ pub(crate) fn salted(salt: u64) -> Hasher {
     hasher
 }
 
-fn checksum(mut salted: Hasher, bytes: &[u8]) -> u32 {
-    salted.update(&bytes[..4]);
-    salted.update(&bytes[8..]);
+fn checksum(mut salted: Hasher, header: &[u8; HEADER_BYTES], body: &[u8]) -> u32 {
+    salted.update(&header[..4]);
+    salted.update(&header[8..]);
+    salted.update(body);
     salted.finalize()
 }
 
@@ -63,10 +64,11 @@ pub(crate) fn append(
     header[8..16].copy_from_slice(&at.0.to_le_bytes());
     header[16..24].copy_from_slice(&durable.0.to_le_bytes());
     header[24..28].copy_from_slice(&previous_crc.to_le_bytes());
+    // Of the body as it is at hand, not as it is in the buffer, which may be far away.
+    let crc = checksum(salted.clone(), &header, body);
+    header[4..8].copy_from_slice(&crc.to_le_bytes());
     to.extend_from_slice(&header);
     to.extend_from_slice(body);
-    let crc = checksum(salted.clone(), &to[start..]);
-    to[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     to.resize(start + record_bytes(body.len()), 0);
     crc
 }
@@ -81,7 +83,8 @@ pub(crate) fn parse(bytes: &[u8], salt: u64) -> Option<Record<'_>> {
 pub(crate) fn read(bytes: &[u8], salt: u64) -> Option<(Record<'_>, bool)> {
     let (record, is_plausible) = peek(bytes)?;
     // The rest first: it spares the checksum of what is no record at all.
-    is_plausible.then(|| (record, checksum(salted(salt), &bytes[..HEADER_BYTES + record.body.len()]) == record.crc))
+    let header = bytes.first_chunk()?;
+    is_plausible.then(|| (record, checksum(salted(salt), header, record.body) == record.crc))
 }
 
 /// What would be the record at the start of `bytes`, and whether its fields are possible, without its checksum.
