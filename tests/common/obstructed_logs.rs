@@ -15,6 +15,11 @@ pub trait Obstacle: Default + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Before room is made.
+    fn before_reserve(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// After bytes have been written at `offset`.
     fn after_write(&self, _offset: u64) -> io::Result<()> {
         Ok(())
@@ -91,6 +96,11 @@ impl<O: Obstacle> Log for ObstructedLog<O> {
         self.obstacle.after_write(offset)
     }
 
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.obstacle.before_reserve()?;
+        self.log.reserve(offset, len)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.obstacle.before_sync()?;
         self.log.sync()
@@ -130,10 +140,12 @@ impl FrailLogs {
 }
 
 impl Obstacle for Faults {
+    fn before_reserve(&self) -> io::Result<()> {
+        if self.are(Fault::Full) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
     fn before_write(&self) -> io::Result<()> {
-        if self.are(Fault::Full) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
+        self.before_reserve()?;
         if self.are(Fault::Writes) {
             return Err(io::Error::other("a planted failure of a write"));
         }

@@ -37,7 +37,7 @@ const PREPARED_RECORDS: u64 = 8;
 const PREPARE_LEAST: u64 = 128 << 10;
 const PREPARE_MOST: u64 = 1 << 20;
 /// Where nobody waits for a sync there is only made room for records, so much at a time.
-const RESERVED: u64 = 1 << 20;
+const RESERVED: u64 = 256 << 10;
 /// Only whole blocks are written: the one that is begun is written again with the next records. So nobody needs to read what surrounds them.
 const BLOCK: u64 = 4096;
 /// Records gather in memory up to this size when nobody waits for them. Then the background is asked to write them: copying them into the system's cache takes longer than making them.
