@@ -11,6 +11,9 @@ use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+/// No more memory than for so many page numbers is kept.
+const KEPT: usize = 64;
+
 /// What a transaction leaves for the next one: of whatever type those who use the store agree upon.
 pub type Left = Option<Box<dyn Any + Send + Sync>>;
 
@@ -38,9 +41,8 @@ impl OnDesk {
     pub fn clear(&mut self) {
         debug_assert!(self.pages.is_empty() && self.undo.is_empty() && self.spare_ids.is_empty(), "nothing is lost");
         (self.epoch, self.next_serial, self.frame_bytes) = (0, 0, 0);
-        if self.finished_bytes > 0 {
-            (self.finished, self.finished_bytes, self.spill_buffer) = (Vec::new(), 0, Vec::new());
-        }
+        (self.finished, self.finished_bytes, self.spill_buffer) = (Vec::new(), 0, Vec::new());
+        self.spare_ids.shrink_to(KEPT);
     }
 }
 
