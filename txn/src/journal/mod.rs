@@ -41,7 +41,7 @@ const RESERVED: u64 = 256 << 10;
 /// Only whole blocks are written: the one that is begun is written again with the next records. So nobody needs to read what surrounds them.
 const BLOCK: u64 = 4096;
 /// Records gather in memory up to this size when nobody waits for them. Then the background is asked to write them: copying them into the system's cache takes longer than making them.
-const BUFFER_BYTES: usize = 256 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 /// Up to this size nobody waits for it, nor for a sync that is writing earlier ones, which must come first.
 const FULL_BUFFER_BYTES: usize = 1 << 20;
 /// How often the files are looked at, whether somebody has taken them away.
