@@ -49,6 +49,10 @@ impl<O> Clone for Obstructed<O> {
 }
 
 impl<O: Obstacle> Obstructed<O> {
+    pub fn obstacle(&self) -> &O {
+        &self.obstacle
+    }
+
     pub fn beside(store: &Path) -> Obstructed<O> {
         Obstructed { files: Arc::new(FileLogs::beside(store, false)), obstacle: Arc::default() }
     }

@@ -42,7 +42,6 @@ pub(crate) struct Shared {
     pub staging: OnceLock<PathBuf>,
     /// What concurrent transactions are validated against.
     pub conflicts: Arc<Conflicts>,
-    /// What the newest write transaction knew of trees.
     /// The newest commits, for those who watch.
     pub feed: Arc<Log>,
     /// One compaction at a time.

@@ -378,19 +378,20 @@ impl Journal {
             blocks
         };
         self.write_apart(blocks, |blocks| blocks.log.write(blocks.offset, &blocks.bytes))
-            .inspect_err(|error| self.fail(error))
     }
 
-    /// Writes blocks that were taken out, without the lock of the state. Until it is done the state says that somebody is writing.
+    /// Writes blocks that were taken out, without the lock of the state. Until it is done the state says that somebody is writing. A failure poisons the store before anybody goes on: what
+    /// comes behind these blocks is worth nothing.
     fn write_apart(&self, blocks: Option<Blocks>, write: impl FnOnce(&Blocks) -> io::Result<()>) -> Result<()> {
         let Some(blocks) = blocks else { return Ok(()) };
-        let written = write(&blocks);
+        let written = write(&blocks).map_err(|source| self.error("write the journal", blocks.number, source));
+        let written = written.inspect_err(|error| self.fail(error));
         let mut state = self.state.lock();
         state.is_writing = false;
         state.keep(blocks.bytes);
         drop(state);
         self.written.notify_all();
-        written.map_err(|source| self.error("write the journal", blocks.number, source))
+        written
     }
 
     /// The state, when nobody is writing blocks without its lock: else they could land in a file that has begun another life, or over younger ones.
@@ -434,6 +435,8 @@ impl Journal {
     fn sync_files(&self) -> Result<()> {
         let (blocks, files, sync_names) = {
             let mut state = self.settled();
+            // Whoever was writing may have failed.
+            self.store.check_writable()?;
             self.probe(&mut state)?;
             let blocks = self.take_blocks(&mut state);
             state.is_writing = blocks.is_some();
