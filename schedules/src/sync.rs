@@ -163,6 +163,9 @@ pub(crate) struct Mutex<T>(model::Mutex<T>);
 
 pub(crate) struct MutexGuard<'m, T>(Option<model::MutexGuard<'m, T>>);
 
+pub(crate) use Mutex as ShortMutex;
+pub(crate) use MutexGuard as ShortGuard;
+
 impl<T> Mutex<T> {
     pub fn new(value: T) -> Mutex<T> {
         Mutex(model::Mutex::new(value))

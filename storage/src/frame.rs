@@ -13,7 +13,7 @@ use crate::layout::{HEADER_BYTES, SMALL_FRAMES};
 use crate::place::Place;
 use crate::prefetch::{CACHE_LINE, line};
 use crate::slab::Slab;
-use crate::sync::{AtomicUsize, Flag, Mutex, Ordering};
+use crate::sync::{AtomicUsize, Flag, Mutex, Ordering, ShortMutex};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -99,7 +99,7 @@ struct Cut {
 /// Frames of one size.
 struct Class {
     capacity: usize,
-    spare: Mutex<Vec<Frame>>,
+    spare: ShortMutex<Vec<Frame>>,
     /// How many there are, spare ones included, those that slabs have back not. Of those that are made to be spare it learns under their lock.
     made: AtomicUsize,
     slabs: Mutex<BTreeMap<usize, Cut>>,
@@ -120,7 +120,7 @@ impl Class {
         let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| frames(bytes).min(spare_max));
         Class {
             capacity,
-            spare: Mutex::default(),
+            spare: ShortMutex::default(),
             made: AtomicUsize::new(0),
             slabs: Mutex::default(),
             idle: AtomicUsize::new(0),
@@ -237,7 +237,14 @@ pub(crate) struct FramePool {
     classes: Vec<Class>,
     /// Memory in frames of other sizes, in bytes.
     odd: AtomicUsize,
+    /// What was ever counted, changed under the writer's turn, and what is not any more, under the reclaimer's lock: by plain stores.
     counted: AtomicUsize,
+    uncounted: AtomicUsize,
+}
+
+/// Adds to what only one at a time changes.
+fn add(sum: &AtomicUsize, more: usize) {
+    sum.store(sum.load(Ordering::Relaxed).wrapping_add(more), Ordering::Release);
 }
 
 impl FramePool {
@@ -246,7 +253,7 @@ impl FramePool {
         let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
         let classes = small.chain([Class::new(page_size, spare_bytes, 1)]).collect();
-        FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
+        FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0), uncounted: AtomicUsize::new(0) }
     }
 
     /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
@@ -319,9 +326,9 @@ impl FramePool {
         (place, frame.capacity)
     }
 
-    /// Counts the memory of frames that were handed over.
+    /// Counts the memory of frames that were handed over. Only under the writer's turn.
     pub fn count(&self, bytes: usize) {
-        self.counted.fetch_add(bytes, Ordering::Relaxed);
+        add(&self.counted, bytes);
     }
 
     /// # Safety
@@ -352,7 +359,7 @@ impl FramePool {
     pub unsafe fn uncount(&self, place: Place) {
         // SAFETY: the caller's promise.
         let bytes = unsafe { Self::end_count(place) };
-        self.counted.fetch_sub(bytes, Ordering::Relaxed);
+        add(&self.uncounted, bytes);
     }
 
     /// The memory that was counted for a frame and is not any more.
@@ -387,7 +394,7 @@ impl FramePool {
                 };
                 frames.push(Frame { data, capacity });
             }
-            self.counted.fetch_sub(counted, Ordering::Relaxed);
+            add(&self.uncounted, counted);
             for class in &self.classes {
                 class.take_back(frames.extract_if(.., |frame| frame.capacity == class.capacity));
             }
@@ -402,7 +409,9 @@ impl FramePool {
 
     /// Memory in frames that the limits count, in bytes.
     pub fn counted(&self) -> usize {
-        self.counted.load(Ordering::Relaxed)
+        // Read in this order what is given back meanwhile makes it less, but never less than nothing.
+        let uncounted = self.uncounted.load(Ordering::Acquire);
+        self.counted.load(Ordering::Relaxed).wrapping_sub(uncounted)
     }
 }
 

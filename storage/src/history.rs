@@ -13,7 +13,9 @@
 use crate::buckets::Buckets;
 use crate::place::Place;
 use crate::prefetch::line;
-use crate::sync::{AtomicU32, AtomicU64, HISTORY_SHARDS as SHARDS, LONGEST_CHAIN, Mutex, MutexGuard, Ordering};
+use crate::sync::{
+    AtomicU32, AtomicU64, HISTORY_SHARDS as SHARDS, LONGEST_CHAIN, Mutex, MutexGuard, Ordering, ShortGuard, ShortMutex,
+};
 use crate::table::Entry;
 use crate::{PageId, PageMap, Timestamp};
 
@@ -74,7 +76,7 @@ struct Head {
 }
 
 #[cfg(not(pentimento_schedules))]
-const _: () = assert!(size_of::<Mutex<Head>>() == 8, "the design allows eight bytes a page");
+const _: () = assert!(size_of::<ShortMutex<Head>>() == 8, "the design allows eight bytes a page");
 
 const CROWDED: u16 = u16::MAX;
 
@@ -97,7 +99,7 @@ pub(crate) struct Nodes {
 
 /// The map.
 pub(crate) struct History {
-    heads: Buckets<Mutex<Head>>,
+    heads: Buckets<ShortMutex<Head>>,
     nodes: Buckets<Node>,
     spare: Mutex<Spare>,
     /// The versions of pages that have many, by birth. In shards so that readers of different pages do not meet.
@@ -166,7 +168,7 @@ impl History {
         self.push(id, &mut self.head(id), version, node, nodes);
     }
 
-    fn push(&self, id: PageId, head: &mut MutexGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes) {
+    fn push(&self, id: PageId, head: &mut ShortGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes) {
         if head.len == LONGEST_CHAIN {
             self.crowd(id, head, nodes);
         }
@@ -181,7 +183,7 @@ impl History {
 
     /// Moves the versions of a page into the map.
     #[cold]
-    fn crowd(&self, id: PageId, head: &mut MutexGuard<'_, Head>, nodes: &mut Nodes) {
+    fn crowd(&self, id: PageId, head: &mut ShortGuard<'_, Head>, nodes: &mut Nodes) {
         let mut versions = Vec::with_capacity(2 * usize::from(LONGEST_CHAIN));
         for at in self.chain(**head) {
             versions.push(self.node(at).version());
@@ -270,7 +272,7 @@ impl History {
     /// All versions, page by page, by birth. For the checker and for closing.
     pub fn for_each(&self, mut visit: impl FnMut(PageId, &Version)) {
         for id in (0..).map(PageId) {
-            let Some(head) = self.heads.get(id.0 as usize).map(Mutex::lock) else { return };
+            let Some(head) = self.heads.get(id.0 as usize).map(ShortMutex::lock) else { return };
             if head.len == CROWDED {
                 self.shard(id).get(&id).into_iter().flatten().for_each(|version| visit(id, version));
                 continue;
@@ -284,7 +286,7 @@ impl History {
     /// The versions of a page that the table has. Whoever comes first makes room for it: who has seen that a version is not the newest any more, and nothing else, need not see that
     /// there is room, but he sees what was done under its lock.
     #[inline]
-    fn head(&self, id: PageId) -> MutexGuard<'_, Head> {
+    fn head(&self, id: PageId) -> ShortGuard<'_, Head> {
         self.heads.grow_to(id.0 as usize).lock()
     }
 

@@ -39,6 +39,8 @@ mod reclaim;
 mod relocate;
 mod run_writer;
 mod sharers;
+#[cfg(not(pentimento_schedules))]
+mod short_lock;
 mod shrink;
 mod slab;
 mod slots;

@@ -105,6 +105,7 @@ pub(crate) struct Reclaimer {
     /// Table pages that are free, but not yet given back.
     free_tables: Vec<Vec<TableCharge>>,
     // Reused between passes.
+    unneeded: Vec<Superseded>,
     nodes: Nodes,
     frames: Vec<Place>,
     runs: Vec<Run>,
@@ -123,6 +124,7 @@ impl Reclaimer {
             named: Vec::new(),
             tables: Charges::new(),
             free_tables: Vec::new(),
+            unneeded: Vec::new(),
             nodes: Nodes::default(),
             frames: Vec::new(),
             runs: Vec::new(),
@@ -201,16 +203,21 @@ impl Reclaimer {
         let published = store.clock.published();
         self.look(store);
         self.release_gone();
-        let (mut budget, mut freed) = (budget, 0);
+        let mut budget = budget;
         while budget > 0
             && let Some(superseded) = self.pending.pop_front_if(|superseded| superseded.end <= published)
         {
             budget -= 1;
             if !self.is_charged(store, superseded) {
-                self.take_out(store, superseded);
-                freed += 1;
+                self.unneeded.push(superseded);
             }
         }
+        let freed = self.unneeded.len() as u64;
+        // The youngest first: it is the first of its page that is found.
+        while let Some(superseded) = self.unneeded.pop() {
+            self.take_out(store, superseded);
+        }
+        self.unneeded.shrink_to(KEPT);
         let freed = self.free_some(store, freed, budget.max(1));
         let ripe = self.pending.partition_point(|superseded| superseded.end <= published);
         Progress { freed, waiting: self.free_items + ripe as u64 }

@@ -7,6 +7,7 @@
 
 #[cfg(not(pentimento_schedules))]
 mod real {
+    pub(crate) use crate::short_lock::{ShortGuard, ShortMutex};
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Arc, OnceLock};
@@ -62,6 +63,9 @@ mod real {
         Arc, AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Condvar, Instant, Mutex, MutexGuard, OnceLock, Ordering,
         RwLock, fence, thread, thread_local,
     };
+
+    pub(crate) use Mutex as ShortMutex;
+    pub(crate) use MutexGuard as ShortGuard;
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;

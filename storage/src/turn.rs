@@ -6,9 +6,13 @@
 //!    once the first in line has waited for a tenth of a millisecond the turn is handed to it and to nobody else: nobody starves.
 //! 3. Passing the turn wakes one thread at most.
 //! 4. Who comes alone looks again for some microseconds before he goes to sleep: a small commit takes less than falling asleep and waking up.
+//!
+//! While nobody is in line one word says all, and taking the turn is one exchange, as passing it is. Whoever finds it held takes the lock of the line, and says in the word that
+//! the line must be asked, until it is empty again.
 
-use crate::sync::{Arc, Condvar, Instant, Mutex, TURN_LOOKS};
+use crate::sync::{Arc, AtomicU32, Condvar, Instant, Mutex, MutexGuard, Ordering, TURN_LOOKS};
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 /// Longer than this nobody waits at the head of the line while others overtake.
@@ -22,6 +26,11 @@ struct Waiter {
     woken: Condvar,
 }
 
+/// What the word says: nobody has the turn; somebody has it; [`State`] tells. In the first two cases nobody is in line. From the third to the others, and the other way, it goes only under the lock of the state.
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const ASK: u32 = 2;
+
 #[derive(Default)]
 struct State {
     held: bool,
@@ -33,7 +42,45 @@ struct State {
 /// A lock whose holder may be another thread than the one that took it.
 #[derive(Default)]
 pub(crate) struct Turn {
+    word: AtomicU32,
     state: Mutex<State>,
+}
+
+/// The state, which tells as long as this lives, and as long as somebody is in line.
+struct Line<'t> {
+    word: &'t AtomicU32,
+    state: MutexGuard<'t, State>,
+}
+
+impl Line<'_> {
+    fn begin<'t>(word: &'t AtomicU32, mut state: MutexGuard<'t, State>) -> Line<'t> {
+        let said = word.swap(ASK, Ordering::Acquire);
+        if said != ASK {
+            state.held = said == HELD;
+        }
+        Line { word, state }
+    }
+}
+
+impl Deref for Line<'_> {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Line<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if self.state.line.is_empty() {
+            self.word.store(if self.state.held { HELD } else { FREE }, Ordering::Release);
+        }
+    }
 }
 
 /// How long to wait for the turn.
@@ -49,8 +96,25 @@ pub enum Patience {
 
 impl Turn {
     /// Takes the turn; `false` when patience ran out.
+    #[inline]
     pub fn take(&self, patience: Patience) -> bool {
-        let mut state = self.state.lock();
+        self.turn_word(FREE, HELD) || self.wait(patience)
+    }
+
+    /// Changes the word, if it says this.
+    #[inline]
+    fn turn_word(&self, from: u32, to: u32) -> bool {
+        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line::begin(&self.word, self.state.lock())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, patience: Patience) -> bool {
+        let mut state = self.line();
         if !state.held {
             state.held = true;
             return true;
@@ -60,7 +124,7 @@ impl Turn {
             if self.look_again() {
                 return true;
             }
-            state = self.state.lock();
+            state = self.line();
         }
         let since = Instant::now();
         let deadline = match patience {
@@ -80,10 +144,10 @@ impl Turn {
             }
             let timed_out = match deadline {
                 None => {
-                    me.woken.wait(&mut state);
+                    me.woken.wait(&mut state.state);
                     false
                 }
-                Some(deadline) => me.woken.wait_until(&mut state, deadline).timed_out(),
+                Some(deadline) => me.woken.wait_until(&mut state.state, deadline).timed_out(),
             };
             if timed_out && !(is_first(&state) && (state.handed_over || !state.held)) {
                 state.line.retain(|waiter| !Arc::ptr_eq(waiter, &me));
@@ -97,19 +161,35 @@ impl Turn {
     fn look_again(&self) -> bool {
         for _ in 0..TURN_LOOKS {
             (0..PAUSES).for_each(|_| std::hint::spin_loop());
-            if let Some(mut state) = self.state.try_lock()
-                && !state.held
-            {
-                state.held = true;
-                return true;
+            match self.word.load(Ordering::Relaxed) {
+                FREE if self.turn_word(FREE, HELD) => return true,
+                ASK => {
+                    if let Some(state) = self.state.try_lock()
+                        && let mut state = Line::begin(&self.word, state)
+                        && !state.held
+                    {
+                        state.held = true;
+                        return true;
+                    }
+                }
+                _ => {}
             }
         }
         false
     }
 
     /// Passes the turn on.
+    #[inline]
     pub fn pass(&self) {
-        let mut state = self.state.lock();
+        if !self.turn_word(HELD, FREE) {
+            self.pass_in_line();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pass_in_line(&self) {
+        let mut state = self.line();
         debug_assert!(state.held, "only a holder passes the turn");
         let Some(first) = state.line.front().cloned() else {
             state.held = false;

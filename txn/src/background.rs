@@ -19,6 +19,9 @@ const TIDY_SOON: Duration = Duration::from_millis(1);
 const RETAIN_EVERY: Duration = Duration::from_secs(1);
 /// After so long without commits a store gives back what it keeps on the disk for later.
 const REST_AFTER: Duration = Duration::from_secs(2);
+/// How often whoever was just asked to write looks whether he should again, and how long he goes on looking.
+const LOOK_EVERY: Duration = Duration::from_micros(200);
+const LOOK_FOR: Duration = Duration::from_millis(5);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -34,6 +37,8 @@ enum Wake {
 struct State {
     due: Option<Instant>,
     stop: bool,
+    /// The thread looks by itself now and then: nobody needs to wake it.
+    is_looking: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,8 +79,25 @@ impl Worker {
         if state.due.is_none_or(|due| at < due) {
             state.due = Some(at);
             self.limit.store(nanoseconds, Ordering::Relaxed);
-            self.changed.notify_one();
+            if !state.is_looking {
+                self.changed.notify_one();
+            }
         }
+    }
+
+    /// As [`wait`](Worker::wait), for what may be done a little later than it is due, and is asked for again and again: to wake a sleeping thread costs who asks more than anything else that he does. So
+    /// who was served a moment ago need not be woken.
+    fn wait_looking(&self) -> Wake {
+        let until = Instant::now().checked_add(LOOK_FOR);
+        self.state.lock().is_looking = true;
+        let wake = loop {
+            match self.wait(Some(LOOK_EVERY)) {
+                Wake::Idle if until.is_some_and(|until| Instant::now() < until) => {}
+                wake => break wake,
+            }
+        };
+        self.state.lock().is_looking = false;
+        if wake == Wake::Idle { self.wait(None) } else { wake }
     }
 
     /// Waits until something is due, or `idle` is over.
@@ -246,7 +268,7 @@ fn sync_journal(shared: &Shared) {
 }
 
 fn write_journal(shared: &Shared) {
-    while shared.background.writes.wait(None) == Wake::Due {
+    while shared.background.writes.wait_looking() == Wake::Due {
         // Here, too.
         let _ = shared.journal.get().map(Journal::write_full);
     }

@@ -17,7 +17,7 @@ use crate::journal::Room;
 use crate::optimistic::Footprint;
 use crate::redo::Redo;
 use crate::sync::{Instant, Ordering};
-use crate::work::Work;
+use crate::work::{Notes, Work};
 use crate::write::WriteTransaction;
 use crate::{Durability, Error, Result, Timestamp, catalog, recent};
 use pentimento_storage::Left;
@@ -58,7 +58,7 @@ impl WriteTransaction {
     fn note_local_change(&mut self) -> Result<()> {
         let is_receiving = self.is_receiving;
         let work = self.complete_work()?;
-        if is_receiving || work.redo.touched().is_empty() {
+        if is_receiving || work.notes.redo.touched().is_empty() {
             return Ok(());
         }
         let note = catalog::origin(&work.pages)?.map(Origin::of_note).transpose()?;
@@ -88,29 +88,27 @@ impl Shared {
     /// Makes what a transaction did commit `at`.
     fn install(
         &self,
-        mut work: Box<Work>,
+        work: Work,
         at: Timestamp,
         durability: Durability,
         footprint: Option<Footprint>,
     ) -> Result<Timestamp> {
         // Under the turn: the store may have failed since the transaction began.
         self.store.check_writable()?;
-        // Field by field: what is not used is not moved about.
-        let pages = work.pages;
-        let (trees, redo) = (work.trees, &mut work.redo);
+        let Work { pages, notes, .. } = work;
         let touched = self.feed.is_watched().then(|| pages.0.touched_pages());
-        let note = |at, left: &mut Left, redo: &mut Redo| {
-            self.note_footprint(at, footprint, redo);
-            recent::leave(left, at, trees, redo.take_memory());
+        let note = |at, left: &mut Left, notes: Box<Notes>| {
+            self.note_footprint(at, footprint, &notes.redo);
+            recent::leave(left, at, notes);
             touched.into_iter().for_each(|touched| self.feed.note(&self.store, touched));
         };
         let Some(journal) = self.journal.get() else {
-            let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, redo));
+            let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, notes));
             self.after_unjournaled(at, durability)?;
             return Ok(at);
         };
-        let Some(body) = redo.body() else {
-            let at = pages.0.install_durably_noting(|at, left| note(at, left, redo))?;
+        let Some(body) = notes.redo.body() else {
+            let at = pages.0.install_durably_noting(|at, left| note(at, left, notes))?;
             journal.checkpoint_is_durable(at);
             return Ok(at);
         };
@@ -120,7 +118,7 @@ impl Shared {
             self.checkpoint()?;
             journal.note_full_wait(started.elapsed().as_micros() as u64);
         }
-        let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, redo));
+        let at = pages.0.install_noting(durability == Durability::Sync, |at, left| note(at, left, notes));
         self.after_journaled(at, durability)?;
         Ok(at)
     }

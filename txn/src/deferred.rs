@@ -1,39 +1,44 @@
 //! A value with work that waits until somebody looks.
 //!
 //! Promises: whoever reads through a shared reference sees the value with its work done, done once, whoever comes first; whoever has the
-//! value for himself may add to the work without doing it. While nothing waits, reading costs a load and a branch.
+//! value for himself may add to the work without doing it. While nothing waits, reading costs a load and a branch, and who has the value for himself never pays for the others.
 
 use crate::sync::Mutex;
 use std::sync::OnceLock;
 
 /// A value that is either as its readers want it, or has work waiting.
 pub(crate) struct Deferred<T> {
-    /// Empty exactly while `waiting` is not.
-    done: OnceLock<Box<T>>,
-    waiting: Mutex<Option<Box<T>>>,
+    /// The value, if nothing waited when somebody had it for himself.
+    settled: Option<T>,
+    /// The value, if it waited and somebody has looked since.
+    done: OnceLock<T>,
+    waiting: Mutex<Option<T>>,
 }
 
-const IN_ONE_OF_TWO: &str = "the value is in one of two places";
+const IN_ONE_OF_THREE: &str = "the value is in one of three places";
 
 impl<T> Deferred<T> {
     /// A value with nothing waiting.
     pub fn new(value: T) -> Deferred<T> {
-        Deferred { done: OnceLock::from(Box::new(value)), waiting: Mutex::new(None) }
+        Deferred { settled: Some(value), done: OnceLock::new(), waiting: Mutex::new(None) }
     }
 
     /// The value, whether work is waiting or not.
     #[inline]
     pub fn as_it_is(&mut self) -> &mut T {
-        match self.done.get_mut() {
+        if self.settled.is_none() {
+            self.settled = self.done.take();
+        }
+        match &mut self.settled {
             Some(value) => value,
-            None => self.waiting.get_mut().as_mut().expect(IN_ONE_OF_TWO),
+            None => self.waiting.get_mut().as_mut().expect(IN_ONE_OF_THREE),
         }
     }
 
     /// From now on there is work waiting.
     #[inline]
     pub fn defer(&mut self) {
-        if let Some(value) = self.done.take() {
+        if let Some(value) = self.settled.take().or_else(|| self.done.take()) {
             *self.waiting.get_mut() = Some(value);
         }
     }
@@ -41,24 +46,29 @@ impl<T> Deferred<T> {
     /// The value, after `work` if any is waiting.
     #[inline]
     pub fn settled(&self, work: impl FnOnce(&mut T)) -> &T {
-        self.done.get_or_init(|| {
-            let mut waiting = self.waiting.lock();
-            // Taken out only afterwards: should the work panic, the value is still there.
-            work(waiting.as_mut().expect(IN_ONE_OF_TWO));
-            waiting.take().expect(IN_ONE_OF_TWO)
+        self.settled.as_ref().unwrap_or_else(|| {
+            self.done.get_or_init(|| {
+                let mut waiting = self.waiting.lock();
+                // Taken out only afterwards: should the work panic, the value is still there.
+                work(waiting.as_mut().expect(IN_ONE_OF_THREE));
+                waiting.take().expect(IN_ONE_OF_THREE)
+            })
         })
     }
 
     /// The value, after `work` if any is waiting.
     #[inline]
     pub fn settled_mut(&mut self, work: impl FnOnce(&mut T)) -> &mut T {
-        self.settled(work);
+        if self.settled.is_none() {
+            self.settled(work);
+        }
         self.as_it_is()
     }
 
     /// The value, whether work is waiting or not.
-    pub fn into_inner(mut self) -> Box<T> {
-        self.done.take().or_else(|| self.waiting.get_mut().take()).expect(IN_ONE_OF_TWO)
+    pub fn into_inner(mut self) -> T {
+        let rest = || self.done.take().or_else(|| self.waiting.get_mut().take());
+        self.settled.or_else(rest).expect(IN_ONE_OF_THREE)
     }
 }
 
@@ -80,7 +90,7 @@ mod tests {
             threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap(), 10));
         });
         assert_eq!(sum.settled_mut(|_| unreachable!("done already")).0, 10);
-        assert_eq!(*sum.into_inner(), (10, vec![]));
+        assert_eq!(sum.into_inner(), (10, vec![]));
     }
 
     #[test]

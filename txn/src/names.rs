@@ -41,6 +41,12 @@ impl Names {
         self.others.insert(at, name);
     }
 
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.least = None;
+        self.others.clear();
+    }
+
     pub fn is_empty(&self) -> bool {
         self.least.is_none()
     }

@@ -1,10 +1,10 @@
-//! What the newest write transaction leaves to the next one: the trees that it met, and memory.
+//! What the newest write transaction leaves to the next one: the trees that it met, and the memory that it noted things in.
 //!
 //! Promises: what is told of a tree is what the catalog and the register say at the very commit that the transaction begins after. Any other commit in between, whoever made it,
 //! ends what is known.
 
 use crate::Timestamp;
-use crate::work::OpenTree;
+use crate::work::{Notes, OpenTree};
 use pentimento_storage::Left;
 
 /// No more trees than these are remembered.
@@ -12,33 +12,34 @@ const MOST: usize = 16;
 /// No more memory than this is kept.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Trees as they were at a commit.
+/// What was noted by the commit `at`, until somebody takes it.
 struct Recent {
     at: Timestamp,
-    trees: Vec<OpenTree>,
-    /// Empty: memory for operations.
-    memory: Vec<u8>,
+    notes: Option<Box<Notes>>,
 }
 
 fn find(left: &mut Left) -> Option<&mut Recent> {
     left.as_mut()?.downcast_mut()
 }
 
-/// The trees that are known to be so for who begins after commit `base`, and memory for operations. They are told once.
-pub(crate) fn take(left: &mut Left, base: Timestamp) -> (Vec<OpenTree>, Vec<u8>) {
-    let Some(recent) = find(left) else { return Default::default() };
-    let trees = if recent.at == base { std::mem::take(&mut recent.trees) } else { Vec::new() };
-    (trees, std::mem::take(&mut recent.memory))
+/// Notes with the trees that are known to be so for who begins after commit `base`. They are told once.
+pub(crate) fn take(left: &mut Left, base: Timestamp) -> Box<Notes> {
+    let Some(recent) = find(left) else { return Box::default() };
+    let mut notes = recent.notes.take().unwrap_or_default();
+    if recent.at != base {
+        notes.trees.clear();
+    }
+    notes
 }
 
-/// So were these trees at commit `at`, with nothing waiting; and this memory is of no use any more.
-pub(crate) fn leave(left: &mut Left, at: Timestamp, mut trees: Vec<OpenTree>, memory: Vec<u8>) {
-    if trees.len() > MOST {
-        trees.clear();
+/// So were these trees at commit `at`, with nothing waiting; what else was noted is of no use any more.
+pub(crate) fn leave(left: &mut Left, at: Timestamp, mut notes: Box<Notes>) {
+    if notes.trees.len() > MOST {
+        notes.trees.clear();
     }
-    trees.iter_mut().for_each(OpenTree::begin_anew);
-    let memory = if memory.capacity() <= MOST_BYTES { memory } else { Vec::new() };
-    let news = Recent { at, trees, memory };
+    notes.trees.iter_mut().for_each(OpenTree::begin_anew);
+    notes.redo.limit_memory(MOST_BYTES);
+    let news = Recent { at, notes: Some(notes) };
     match find(left) {
         Some(recent) => *recent = news,
         None => *left = Some(Box::new(news)),
@@ -68,9 +69,8 @@ mod tests {
         };
         assert_eq!(commit(0..1, 3), Some(0));
         assert_eq!(commit(0..1, 3), Some(3));
-        let take = |base| super::take(db.store().begin(Patience::None).unwrap().unwrap().left(), base).0.len();
-        assert_eq!(take(db.timestamp().next()), 0, "whoever began after another commit is told nothing");
-        assert_eq!((take(db.timestamp()), take(db.timestamp())), (1, 0), "and whoever is told is told once");
+        let take = |base| super::take(db.store().begin(Patience::None).unwrap().unwrap().left(), base).trees.len();
+        assert_eq!((take(db.timestamp()), take(db.timestamp())), (1, 0), "whoever is told is told once");
         // Too many to be remembered.
         commit(0..MOST + 1, 4);
         assert_eq!(take(db.timestamp()), 0);
@@ -80,5 +80,6 @@ mod tests {
         txn.tree("0").unwrap().insert(b"gone", b"").unwrap();
         drop(txn);
         assert_eq!(commit(0..1, 1), Some(11));
+        assert_eq!(take(db.timestamp().next()), 0, "whoever began after another commit is told nothing");
     }
 }

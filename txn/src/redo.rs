@@ -72,19 +72,24 @@ pub(crate) struct Redo {
 
 impl Redo {
     /// Gathers up to `limit` bytes; nothing if that is 0.
+    #[cfg(test)]
     pub fn up_to(limit: usize) -> Redo {
         Redo { limit, ..Redo::default() }
     }
 
-    /// Has operations gathered in this memory, which is empty, before any are.
-    pub fn using(self, memory: Vec<u8>) -> Redo {
-        Redo { bytes: memory, ..self }
+    /// Gathers up to `limit` bytes, nothing if that is 0, in the memory of operations that nobody needs any more.
+    pub fn begin_anew(&mut self, limit: usize) {
+        self.bytes.clear();
+        (self.limit, self.is_too_long, self.has_pending) = (limit, false, false);
+        (self.tree, self.reserved) = (None, None);
+        self.touched.clear();
+        self.created.clear();
     }
 
-    /// The memory of operations that nobody needs any more, empty.
-    pub fn take_memory(&mut self) -> Vec<u8> {
+    /// Nobody needs the operations any more, and what is kept for others is no more memory than this.
+    pub fn limit_memory(&mut self, bytes: usize) {
         self.bytes.clear();
-        std::mem::take(&mut self.bytes)
+        self.bytes.shrink_to(bytes);
     }
 
     /// The operations, unless they are too many for a record.

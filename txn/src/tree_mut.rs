@@ -29,7 +29,7 @@ impl<'t> TreeMut<'t> {
     /// The tree with nothing waiting.
     fn settled(&self) -> (&Work, &OpenTree) {
         let work = self.work.settled(Work::settle);
-        (work, &work.trees[self.at])
+        (work, &work.notes.trees[self.at])
     }
 
     fn map(&self) -> Result<btree::Tree<'_, TxnPages>> {
@@ -100,9 +100,9 @@ impl<'t> TreeMut<'t> {
             *entries += u64::from(is_new);
             tree.as_tree().locate(key)
         })?;
-        let Work { pages, trees, redo, incomplete, .. } = self.work.as_it_is();
-        let open = &trees[self.at];
-        redo.reserve(&open.name, open.record.root, key);
+        let Work { pages, notes, incomplete, .. } = self.work.as_it_is();
+        let open = &notes.trees[self.at];
+        notes.redo.reserve(&open.name, open.record.root, key);
         let page = at.map(|at| pages.page_mut(at.page, at.end).map(|page| (page, at))).transpose();
         let room = page.map(|page| page.and_then(|(page, at)| page.body.get_mut(at.start..at.end)));
         room.and_then(|room| room.ok_or_else(|| Error::damaged("page", "the room that was just made is not there")))
@@ -260,7 +260,7 @@ impl<'t> TreeMut<'t> {
         work.check_settled()?;
         // Until it is done: the iterator may panic, and of a load that fails some entries are there.
         let was_incomplete = std::mem::replace(&mut work.incomplete, true);
-        work.redo.finish_reserved(&work.pages)?;
+        work.notes.redo.finish_reserved(&work.pages)?;
         // Before the entries wait: should they be left waiting, nothing of another kind joins them.
         work.end_streak(self.at);
         self.load(entries.into_iter())?;

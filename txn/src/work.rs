@@ -69,27 +69,32 @@ pub(crate) fn less(len: u64, removed: u64) -> Result<u64> {
     len.checked_sub(removed).ok_or_else(|| Error::damaged("tree", "it has more entries than its register counts"))
 }
 
-/// The private pages of a transaction, its trees and its operations.
-pub(crate) struct Work {
-    pub pages: TxnPages,
+/// What a transaction notes beside its pages. The next one goes on with the memory.
+#[derive(Default)]
+pub(crate) struct Notes {
     /// In the order of their names.
     pub trees: Vec<OpenTree>,
     pub redo: Redo,
+}
+
+/// The private pages of a transaction, its trees and its operations.
+pub(crate) struct Work {
+    pub pages: TxnPages,
+    pub notes: Box<Notes>,
     pub incomplete: bool,
     /// The memory in which inserts and removals wait, in bytes, and the most that they may take.
     waiting: usize,
     waiting_max: usize,
     /// What went wrong when those that waited were applied, until it is told.
-    failure: Mutex<Option<Error>>,
+    failure: Mutex<Option<Box<Error>>>,
 }
 
 impl Work {
-    /// Nothing yet, but that `trees` were met. Operations are gathered in `redo`; the transaction should take about `memory` bytes.
-    pub fn new(pages: TxnPages, trees: Vec<OpenTree>, redo: Redo, memory: usize) -> Work {
+    /// Nothing yet, but that the trees in `notes` were met. The transaction should take about `memory` bytes.
+    pub fn new(pages: TxnPages, notes: Box<Notes>, memory: usize) -> Work {
         Work {
             pages,
-            trees,
-            redo,
+            notes,
             incomplete: false,
             waiting: 0,
             waiting_max: (memory / 4 * 3).min(PENDING_MAX),
@@ -98,7 +103,7 @@ impl Work {
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
-        self.trees.binary_search_by(|open| (*open.name).cmp(name))
+        self.notes.trees.binary_search_by(|open| (*open.name).cmp(name))
     }
 
     /// Where the tree of this name is among those that the transaction has met; `None` if there is no such tree.
@@ -108,7 +113,7 @@ impl Work {
             Err(at) => {
                 let Some(record) = catalog::find(&self.pages, name)? else { return Ok(None) };
                 let len = self.pages.0.register(record.counter)?;
-                self.trees.insert(at, OpenTree::new(name, record, len));
+                self.notes.trees.insert(at, OpenTree::new(name, record, len));
                 at
             }
         };
@@ -118,44 +123,44 @@ impl Work {
     /// Adds a tree that was not among those met.
     pub fn add(&mut self, open: OpenTree) {
         match self.position(&open.name) {
-            Ok(at) => self.trees[at] = open,
-            Err(at) => self.trees.insert(at, open),
+            Ok(at) => self.notes.trees[at] = open,
+            Err(at) => self.notes.trees.insert(at, open),
         }
     }
 
     /// Whether a step on tree `at` had better wait. One that follows nothing but steps of its kind makes the next more likely to.
     #[inline]
     fn is_streak(&mut self, at: usize, step: Step) -> bool {
-        let (last, count) = &mut self.trees[at].streak;
+        let (last, count) = &mut self.notes.trees[at].streak;
         if *last != step {
             (*last, *count) = (step, 0);
         }
         *count = count.saturating_add(1);
-        *count > DIRECT && !self.redo.has_reserved()
+        *count > DIRECT && !self.notes.redo.has_reserved()
     }
 
     /// Whether an insert into tree `at`, or a delete, had better wait, of so many bytes.
     #[inline]
     pub fn should_wait(&mut self, at: usize, step: Step, bytes: usize) -> bool {
-        self.is_streak(at, step) && self.trees[at].marks.is_empty() && self.can_wait(bytes)
+        self.is_streak(at, step) && self.notes.trees[at].marks.is_empty() && self.can_wait(bytes)
     }
 
     /// Whether a removal from tree `at` had better wait, likewise.
     #[inline]
     pub fn should_mark(&mut self, at: usize) -> bool {
-        self.is_streak(at, Step::Remove) && self.trees[at].pending.is_empty()
+        self.is_streak(at, Step::Remove) && self.notes.trees[at].pending.is_empty()
     }
 
     /// Has the removal of `key` from tree `at` wait. Tells whether it is there to be removed, and whether no more of them should wait.
     #[inline]
     pub fn mark(&mut self, at: usize, key: &[u8]) -> Result<(bool, bool)> {
-        let open = &mut self.trees[at];
+        let open = &mut self.notes.trees[at];
         let before = open.marks.bytes();
         let tree = btree::TreeMut::new(&mut self.pages, open.record.root);
         let is_there = tree.mark(key, &mut open.marks)?;
         if is_there {
-            self.redo.enter(&open.name, open.record.root);
-            self.redo.remove(key);
+            self.notes.redo.enter(&open.name, open.record.root);
+            self.notes.redo.remove(key);
         }
         // Later the first keys of leaves that have become too small may take as much again.
         self.waiting += 2 * (open.marks.bytes() - before);
@@ -171,9 +176,9 @@ impl Work {
     /// Has an insert into tree `at` wait, or without a value a delete; `false` if so many do that they had better be applied.
     #[inline]
     pub fn wait(&mut self, at: usize, key: &[u8], value: Option<&[u8]>) -> bool {
-        let open = &mut self.trees[at];
-        self.redo.enter(&open.name, open.record.root);
-        self.waiting += open.pending.push(&mut self.redo, key, value);
+        let open = &mut self.notes.trees[at];
+        self.notes.redo.enter(&open.name, open.record.root);
+        self.waiting += open.pending.push(&mut self.notes.redo, key, value);
         self.waiting <= self.waiting_max
     }
 
@@ -184,12 +189,12 @@ impl Work {
         change: impl FnOnce(&mut btree::TreeMut<'_, TxnPages>, &mut u64, &mut Redo) -> Result<T>,
     ) -> Result<T> {
         let was_incomplete = std::mem::replace(&mut self.incomplete, true);
-        self.redo.finish_reserved(&self.pages)?;
-        let open = &mut self.trees[at];
-        self.redo.enter(&open.name, open.record.root);
+        self.notes.redo.finish_reserved(&self.pages)?;
+        let open = &mut self.notes.trees[at];
+        self.notes.redo.enter(&open.name, open.record.root);
         let mut len = open.len;
         let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
-        let result = change(&mut tree, &mut len, &mut self.redo);
+        let result = change(&mut tree, &mut len, &mut self.notes.redo);
         match &result {
             Err(error) if error.is_refusal() => self.incomplete = was_incomplete,
             Err(_) => {}
@@ -205,12 +210,12 @@ impl Work {
     /// Something else than an insert or a removal is done with tree `at`.
     #[inline]
     pub fn end_streak(&mut self, at: usize) {
-        self.trees[at].streak = (Step::Other, 0);
+        self.notes.trees[at].streak = (Step::Other, 0);
     }
 
     /// Applies what waits. If that fails the transaction cannot be committed, and [`check_settled`](Work::check_settled) tells why.
     pub fn settle(&mut self) {
-        for open in &mut self.trees {
+        for open in &mut self.notes.trees {
             // Who looks after every step had better not wait.
             if open.pending.len() as u64 + open.marks.len() <= u64::from(DIRECT) {
                 open.streak = (Step::Other, 0);
@@ -219,18 +224,18 @@ impl Work {
         let was_incomplete = std::mem::replace(&mut self.incomplete, true);
         match self.apply() {
             Ok(()) => self.incomplete = was_incomplete,
-            Err(error) => *self.failure.get_mut() = Some(error),
+            Err(error) => *self.failure.get_mut() = Some(Box::new(error)),
         }
         self.waiting = 0;
-        for open in &mut self.trees {
+        for open in &mut self.notes.trees {
             (open.pending, open.marks) = Default::default();
         }
-        self.redo.applied();
+        self.notes.redo.applied();
     }
 
     fn apply(&mut self) -> Result<()> {
-        for open in self.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
-            let sorted = open.pending.sort(&self.redo);
+        for open in self.notes.trees.iter_mut().filter(|open| !open.pending.is_empty()) {
+            let sorted = open.pending.sort(&self.notes.redo);
             let mut tree = btree::TreeMut::new(&mut self.pages, open.record.root);
             let before = open.len;
             if sorted.removes {
@@ -240,7 +245,7 @@ impl Work {
             }
             open.is_stale |= open.len != before;
         }
-        for open in self.trees.iter_mut().filter(|open| !open.marks.is_empty()) {
+        for open in self.notes.trees.iter_mut().filter(|open| !open.marks.is_empty()) {
             let marks = std::mem::take(&mut open.marks);
             open.len = less(open.len, marks.len())?;
             open.is_stale = true;
@@ -252,13 +257,13 @@ impl Work {
     /// Tells, once, what went wrong when inserts that had waited were applied.
     #[inline]
     pub fn check_settled(&self) -> Result<()> {
-        if self.incomplete { self.failure.lock().take().map_or(Ok(()), Err) } else { Ok(()) }
+        if self.incomplete { self.failure.lock().take().map_or(Ok(()), |error| Err(*error)) } else { Ok(()) }
     }
 
     /// Forgets the trees that were met, and what waits.
     pub fn forget(&mut self) {
-        self.trees.clear();
-        self.redo.applied();
+        self.notes.trees.clear();
+        self.notes.redo.applied();
         self.waiting = 0;
         self.incomplete = false;
         *self.failure.get_mut() = None;
@@ -266,8 +271,8 @@ impl Work {
 
     /// Brings lengths and operations up to date.
     pub fn finish_operations(&mut self) -> Result<()> {
-        self.redo.finish_reserved(&self.pages)?;
-        for open in self.trees.iter_mut().filter(|open| open.is_stale) {
+        self.notes.redo.finish_reserved(&self.pages)?;
+        for open in self.notes.trees.iter_mut().filter(|open| open.is_stale) {
             self.pages.0.set_register(open.record.counter, open.len)?;
             open.is_stale = false;
         }

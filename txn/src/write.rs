@@ -8,7 +8,7 @@ use crate::database::Handle;
 use crate::deferred::Deferred;
 use crate::optimistic::Footprint;
 use crate::pages::TxnPages;
-use crate::redo::{Mark, Redo};
+use crate::redo::Mark;
 use crate::sync::{Arc, Ordering};
 use crate::tree_mut::TreeMut;
 use crate::work::{OpenTree, Work};
@@ -56,11 +56,11 @@ impl WriteTransaction {
 
     fn with_redo_limit(mut pages: storage::WriteSet, handle: Arc<Handle>, limit: usize) -> WriteTransaction {
         let (base, shared) = (pages.base(), &handle.shared);
-        let (trees, memory) = recent::take(pages.left(), base);
-        let redo = Redo::up_to(limit).using(memory);
+        let mut notes = recent::take(pages.left(), base);
+        notes.redo.begin_anew(limit);
         WriteTransaction {
             base,
-            work: Deferred::new(Work::new(TxnPages(pages), trees, redo, shared.store.options().spill)),
+            work: Deferred::new(Work::new(TxnPages(pages), notes, shared.store.options().spill)),
             durability: handle.shared.durability,
             marks: Vec::new(),
             footprint: None,
@@ -123,11 +123,11 @@ impl WriteTransaction {
         }
         catalog::check_name(name)?;
         self.attempt(|work, _| {
-            work.redo.finish_reserved(&work.pages)?;
+            work.notes.redo.finish_reserved(&work.pages)?;
             let record = catalog::make(&mut work.pages)?;
             let open = OpenTree::new(name, record, 0);
-            work.redo.enter(&open.name, open.record.root);
-            work.redo.created_tree(name);
+            work.notes.redo.enter(&open.name, open.record.root);
+            work.notes.redo.created_tree(name);
             catalog::put(&mut work.pages, name, record)?;
             work.add(open);
             Ok(())
@@ -170,11 +170,11 @@ impl WriteTransaction {
     pub fn drop_tree(&mut self, name: &str) -> Result<bool> {
         let Some(at) = self.work()?.meet(name)? else { return Ok(false) };
         self.attempt(|work, handle| {
-            work.redo.finish_reserved(&work.pages)?;
-            let record = work.trees[at].record;
+            work.notes.redo.finish_reserved(&work.pages)?;
+            let record = work.notes.trees[at].record;
             catalog::remove(&mut work.pages, name)?;
-            work.trees.remove(at);
-            work.redo.drop_tree(name);
+            work.notes.trees.remove(at);
+            work.notes.redo.drop_tree(name);
             work.pages.0.free(record.counter)?;
             if !btree::dismantle(&mut work.pages, record.root, DROP_AT_ONCE)? {
                 catalog::doom(&mut work.pages, record.root)?;
@@ -198,12 +198,12 @@ impl WriteTransaction {
             return Err(Error::TreeExists { name: to.to_owned() });
         }
         self.attempt(|work, _| {
-            work.redo.finish_reserved(&work.pages)?;
+            work.notes.redo.finish_reserved(&work.pages)?;
             let at = work.meet(from)?.ok_or_else(|| Error::NoSuchTree { name: from.to_owned() })?;
             catalog::remove(&mut work.pages, from)?;
-            work.redo.rename_tree(from, to);
-            catalog::put(&mut work.pages, to, work.trees[at].record)?;
-            let mut open = work.trees.remove(at);
+            work.notes.redo.rename_tree(from, to);
+            catalog::put(&mut work.pages, to, work.notes.trees[at].record)?;
+            let mut open = work.notes.trees.remove(at);
             open.name = to.into();
             work.add(open);
             Ok(())
@@ -218,9 +218,9 @@ impl WriteTransaction {
     /// Notes what the store is a copy of.
     pub(crate) fn set_origin_note(&mut self, note: &[u8]) -> Result<()> {
         self.attempt(|work, _| {
-            work.redo.finish_reserved(&work.pages)?;
+            work.notes.redo.finish_reserved(&work.pages)?;
             catalog::put_origin(&mut work.pages, note)?;
-            work.redo.origin(note);
+            work.notes.redo.origin(note);
             Ok(())
         })
     }
@@ -245,7 +245,7 @@ impl WriteTransaction {
     pub fn savepoint(&mut self) -> Result<Savepoint> {
         let work = self.complete_work()?;
         let savepoint = work.pages.0.savepoint();
-        let mark = work.redo.mark();
+        let mark = work.notes.redo.mark();
         self.marks.push((savepoint, mark));
         Ok(Savepoint(savepoint))
     }
@@ -273,7 +273,7 @@ impl WriteTransaction {
         // What waits came after every savepoint.
         work.forget();
         if let Some((_, mark)) = self.marks.last() {
-            work.redo.go_back(mark);
+            work.notes.redo.go_back(mark);
         }
         Ok(())
     }
