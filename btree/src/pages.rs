@@ -69,6 +69,12 @@ pub trait ReadPages {
         let _ = id;
     }
 
+    /// A hint that somebody will soon ask where page `id` is, or what is beside it.
+    #[inline]
+    fn prefetch_place(&self, id: PageId) {
+        let _ = id;
+    }
+
     /// A hint that page `id` is about to be read for an entry that most likely lies `share` of its way from the beginning to the end, in parts of [`Hint::WHOLE`].
     #[inline]
     fn prefetch_for(&self, id: PageId, share: Option<u32>) {
@@ -121,12 +127,6 @@ pub trait WritePages: ReadPages {
     #[inline]
     fn prefetch_mut(&self, id: PageId) {
         self.prefetch(id);
-    }
-
-    /// A hint that one of the other hints about page `id` is to follow: what tells where the page is will be needed.
-    #[inline]
-    fn prefetch_place(&self, id: PageId) {
-        let _ = id;
     }
 
     /// A hint that leaf `id` is about to be changed: what is beside it, if there is something, or else its beginning will be needed.

@@ -192,8 +192,13 @@ impl Path {
             let beyond = if forward { Some(next + 1) } else { next.checked_sub(1) };
             let beyond = beyond.filter(|beyond| looks_beyond && *beyond <= node.count());
             let beyond = beyond.map(|beyond| node.child(beyond)).transpose()?;
-            if let Some(beyond) = beyond {
-                pages.prefetch(beyond);
+            if let Some(beyond_page) = beyond {
+                pages.prefetch(beyond_page);
+                // Where the one after it is, for the next step to ask for that.
+                let after = if forward { Some(next + 2) } else { next.checked_sub(2) };
+                if let Some(after) = after.filter(|after| *after <= node.count()) {
+                    pages.prefetch_place(node.child(after)?);
+                }
             }
             let beyond = beyond.filter(|_| child.is_leaf());
             let way = if forward { Way::First } else { Way::Last };

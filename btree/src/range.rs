@@ -19,7 +19,7 @@ use crate::parts::Parts;
 pub type Entry<'p> = (Key<'p>, &'p [u8]);
 
 /// How much of the next leaf is asked for with each entry, in lines: a walk that has left one leaf will most likely go on.
-const ASKED_LINES: usize = 4;
+const ASKED_LINES: usize = 2;
 /// How much of the next leaf is asked for in all, in bytes.
 const ASKED_MAX: usize = 8192;
 

@@ -260,6 +260,12 @@ impl Pin {
         }
     }
 
+    /// Asks the processor to fetch what tells where a page is, and what is beside it.
+    #[inline(always)]
+    pub fn prefetch_place(&self, id: PageId) {
+        self.store.table.prefetch(id);
+    }
+
     /// Asks the processor to fetch what a look-up in a page that will be read at once needs: the beginning of what is beside it, or else its own, and what most likely lies `share` of its way from
     /// the beginning to the end, in parts of [`Hint::WHOLE`].
     #[inline(always)]

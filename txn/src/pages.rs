@@ -31,6 +31,11 @@ impl ReadPages for TxnPages {
     }
 
     #[inline]
+    fn prefetch_place(&self, id: PageId) {
+        self.0.prefetch_place(id);
+    }
+
+    #[inline]
     fn prefetch_for(&self, id: PageId, share: Option<u32>) {
         self.0.base_pin().prefetch_for(id, share);
     }
@@ -64,11 +69,6 @@ impl WritePages for TxnPages {
     #[inline]
     fn prefetch_mut(&self, id: PageId) {
         self.0.prefetch_to_change(id);
-    }
-
-    #[inline]
-    fn prefetch_place(&self, id: PageId) {
-        self.0.prefetch_place(id);
     }
 
     #[inline]

@@ -129,6 +129,11 @@ impl ReadPages for Snapshot {
     }
 
     #[inline(always)]
+    fn prefetch_place(&self, id: PageId) {
+        self.pin.prefetch_place(id);
+    }
+
+    #[inline(always)]
     fn prefetch_for(&self, id: PageId, share: Option<u32>) {
         self.pin.prefetch_for(id, share);
     }
