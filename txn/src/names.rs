@@ -89,7 +89,11 @@ mod tests {
                     set.clear();
                     model.clear();
                 } else {
-                    if number % 4 == 0 { set.insert(shared) } else { set.insert_shared(shared) }
+                    if number % 4 == 0 {
+                        set.insert(shared)
+                    } else {
+                        set.insert_shared(shared)
+                    }
                     model.insert(shared.to_string());
                 }
                 assert!(set.iter().eq(model.iter()));
