@@ -111,12 +111,15 @@ impl Repr<'_> {
 /// Puts a key with a short prefix together, as most are, without a detour through memory: a walk hands its keys on at once, and a load of what was just stored in other pieces waits until these are in the cache.
 #[inline(always)]
 fn join_words(Parts { prefix, suffix }: Parts<'_>) -> Option<Words> {
-    if !(1..WORD).contains(&prefix.len()) || !(WORD..=(WORDS - 1) * WORD).contains(&suffix.len()) {
+    if !(1..WORD).contains(&prefix.len()) || suffix.len() > (WORDS - 1) * WORD {
         return None;
     }
     let (whole, rest) = suffix.as_chunks::<WORD>();
-    let last = u64::from_le_bytes(*suffix.last_chunk()?);
-    let tail = if rest.is_empty() { 0 } else { last >> (u64::BITS as usize - 8 * rest.len()) };
+    let tail = match suffix.last_chunk() {
+        _ if rest.is_empty() => 0,
+        Some(last) => u64::from_le_bytes(*last) >> (u64::BITS as usize - 8 * rest.len()),
+        None => short_word(rest),
+    };
     let mut bytes = [0; WORDS * WORD];
     let mut put = |at: usize, word: u64| bytes[at * WORD..][..WORD].copy_from_slice(&word.to_le_bytes());
     // The first byte is the lowest of its word.

@@ -39,6 +39,8 @@ mod sharers;
 mod sync;
 #[path = "../../storage/src/table.rs"]
 mod table;
+#[path = "../../storage/src/turn.rs"]
+mod turn;
 pub mod weaken;
 
 use ids::{PageId, Timestamp};

@@ -10,6 +10,7 @@ use crate::place::Place;
 use crate::publication::Publication;
 use crate::sync::Arc;
 use crate::table::PageTable;
+use crate::turn::{Patience, Turn};
 use crate::{PageId, Timestamp};
 use loom::cell::UnsafeCell;
 use loom::thread;
@@ -37,6 +38,8 @@ pub const ALL: &[Model] = &[
     Model { name: "clones of a reader that go", preemptions: 3, run: clones_that_go },
     Model { name: "registrations that grow", preemptions: 3, run: registrations_that_grow },
     Model { name: "a checkpoint collects what commits changed", preemptions: 3, run: collecting },
+    Model { name: "the turn passes on", preemptions: 3, run: the_turn_passes_on },
+    Model { name: "the turn passes on to one of two", preemptions: 2, run: the_turn_passes_on_to_one_of_two },
 ];
 
 const PAGE: PageId = PageId(0);
@@ -341,4 +344,51 @@ fn collecting() {
     let old = small.commit(2);
     small.reclaim(old);
     checkpointer.join().expect("the checkpointer's end");
+}
+
+/// What only who has the turn touches.
+#[derive(Default)]
+struct UnderTurn {
+    turn: Turn,
+    count: UnsafeCell<u64>,
+}
+
+// SAFETY: the cell is what the model watches; a race on it is what it looks for, and it ends the run before the access.
+unsafe impl Sync for UnderTurn {}
+
+impl UnderTurn {
+    fn count(&self, patience: Patience) -> u64 {
+        if !self.turn.take(patience) {
+            return 0;
+        }
+        // SAFETY: loom ends the run before an access that races.
+        self.count.with_mut(|count| unsafe { *count += 1 });
+        self.turn.pass();
+        1
+    }
+}
+
+/// So many threads take the turn beside this one, each this patiently; nobody comes in twice, is left waiting, or is forgotten.
+fn take_turns(others: &[Patience]) {
+    let shared = Arc::new(UnderTurn::default());
+    let threads: Vec<_> = others
+        .iter()
+        .map(|&patience| {
+            let shared = shared.clone();
+            thread::spawn(move || shared.count(patience))
+        })
+        .collect();
+    let mine = shared.count(Patience::Forever);
+    let counted: u64 = mine + threads.into_iter().map(|thread| thread.join().expect("the other's end")).sum::<u64>();
+    assert!(mine == 1 && shared.turn.take(Patience::None), "who is patient gets the turn, and in the end it is free");
+    // SAFETY: as above.
+    assert_eq!(shared.count.with(|count| unsafe { *count }), counted, "one at a time");
+}
+
+fn the_turn_passes_on() {
+    take_turns(&[Patience::Forever]);
+}
+
+fn the_turn_passes_on_to_one_of_two() {
+    take_turns(&[Patience::Forever, Patience::None]);
 }

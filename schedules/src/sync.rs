@@ -18,6 +18,7 @@ pub(crate) const FIRST_BUCKET_BITS: u32 = 0;
 pub(crate) const PROBES: usize = 1;
 pub(crate) const HISTORY_SHARDS: usize = 2;
 pub(crate) const LONGEST_CHAIN: u16 = 1;
+pub(crate) const TURN_LOOKS: usize = 1;
 
 /// loom's has no pattern for constant values.
 macro_rules! local_to_thread {
@@ -44,6 +45,24 @@ pub(crate) fn fence_after_exchange() {
 /// Nothing of a model depends on the time.
 pub(crate) fn coarse_ms() -> u64 {
     0
+}
+
+/// A moment: here no time passes.
+#[derive(Clone, Copy)]
+pub(crate) struct Instant;
+
+impl Instant {
+    pub fn now() -> Instant {
+        Instant
+    }
+
+    pub fn elapsed(self) -> Duration {
+        Duration::ZERO
+    }
+
+    pub fn checked_add(self, _: Duration) -> Option<Instant> {
+        Some(self)
+    }
 }
 
 /// A note about something that is changed by one at a time.
@@ -90,9 +109,9 @@ macro_rules! atomic {
                 self.0.compare_exchange(from, to, of(Access::Exchange, success), failure)
             }
 
+            #[track_caller]
             pub fn swap(&self, value: $value, ordering: Ordering) -> $value {
-                assert_eq!(ordering, Ordering::Relaxed, "there is nothing weaker to try");
-                self.0.swap(value, ordering)
+                self.0.swap(value, of(Access::Exchange, ordering))
             }
 
             #[track_caller]
@@ -174,6 +193,10 @@ impl<T> Mutex<T> {
     pub fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
+
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok().map(|held| MutexGuard(Some(held)))
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {
@@ -189,6 +212,15 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
+/// How every wait ends.
+pub(crate) struct InTime;
+
+impl InTime {
+    pub fn timed_out(&self) -> bool {
+        false
+    }
+}
+
 /// A place to wait at, in the shape of the engine's.
 #[derive(Default)]
 pub(crate) struct Condvar(model::Condvar);
@@ -199,8 +231,22 @@ impl Condvar {
     }
 
     pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _limit: Duration) {
+        self.wait(guard);
+    }
+
+    /// No limit is ever reached.
+    pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> InTime {
+        self.wait(guard);
+        InTime
+    }
+
+    pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         let held = guard.0.take().expect("held outside of waits");
         guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub fn notify_one(&self) {
+        self.0.notify_one();
     }
 
     pub fn notify_all(&self) {

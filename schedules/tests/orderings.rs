@@ -20,7 +20,7 @@ const KEPT: &[(&str, &str, &str)] = &[
 ];
 
 /// The files whose every ordering some model must meet.
-const FILES: &[&str] = &["pins.rs", "sharers.rs", "table.rs", "history.rs", "publication.rs", "buckets.rs"];
+const FILES: &[&str] = &["pins.rs", "sharers.rs", "table.rs", "history.rs", "publication.rs", "buckets.rs", "turn.rs"];
 
 thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
