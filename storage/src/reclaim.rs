@@ -196,14 +196,13 @@ impl Reclaimer {
     }
 
     /// One pass that judges or frees about `budget` versions.
-    pub fn pass(&mut self, store: &Store, budget: usize) -> Progress {
+    pub fn pass(&mut self, store: &Store, mut budget: usize) -> Progress {
         if store.is_poisoned() {
             return Progress { freed: 0, waiting: 0 };
         }
         let published = store.clock.published();
         self.look(store);
         self.release_gone();
-        let mut budget = budget;
         while budget > 0
             && let Some(superseded) = self.pending.pop_front_if(|superseded| superseded.end <= published)
         {

@@ -60,9 +60,14 @@ impl<T> Deferred<T> {
     #[inline]
     pub fn settled_mut(&mut self, work: impl FnOnce(&mut T)) -> &mut T {
         if self.settled.is_none() {
-            self.settled(work);
+            self.settled = self.done.take().or_else(|| {
+                let waiting = self.waiting.get_mut();
+                // As above.
+                work(waiting.as_mut().expect(IN_ONE_OF_THREE));
+                waiting.take()
+            });
         }
-        self.as_it_is()
+        self.settled.as_mut().expect(IN_ONE_OF_THREE)
     }
 
     /// The value, whether work is waiting or not.

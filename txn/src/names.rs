@@ -60,7 +60,7 @@ impl Names {
         if self.least.is_some() {
             self.before = self.least.take();
         }
-        self.others.clear();
+        self.others = Vec::new();
     }
 
     pub fn is_empty(&self) -> bool {

@@ -35,7 +35,7 @@ pub(crate) fn take(left: &mut Left, base: Timestamp) -> Box<Notes> {
 /// So were these trees at commit `at`, with nothing waiting; what else was noted is of no use any more.
 pub(crate) fn leave(left: &mut Left, at: Timestamp, mut notes: Box<Notes>) {
     if notes.trees.len() > MOST {
-        notes.trees.clear();
+        notes.trees = Vec::new();
     }
     notes.trees.iter_mut().for_each(OpenTree::begin_anew);
     notes.redo.limit_memory(MOST_BYTES);

@@ -428,3 +428,27 @@ pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_transaction_is_left_to_the_next() {
+        let mut redo = Redo::up_to(64);
+        redo.created_tree("made");
+        redo.enter(&"met".into(), PageId(2));
+        redo.reserve(&"met".into(), PageId(2), b"key");
+        redo.insert(b"key", &[0; 64]);
+        assert_eq!(redo.body(), None, "too long");
+        redo.begin_anew(32);
+        assert_eq!(redo.body(), Some([].as_slice()));
+        assert!(redo.touched().is_empty() && redo.created().is_empty() && !redo.has_reserved());
+        // The tree is named again, and the limit is the new one.
+        redo.enter(&"met".into(), PageId(2));
+        assert_eq!(redo.body(), Some([TREE, 3, b'm', b'e', b't'].as_slice()));
+        assert!(redo.touched().iter().eq(["met"]));
+        redo.insert(b"key", &[0; 32]);
+        assert_eq!(redo.body(), None);
+    }
+}
