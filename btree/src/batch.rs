@@ -154,6 +154,9 @@ impl<P: WritePages> TreeMut<'_, P> {
         let mut end = at + 1;
         while end < entries.len() && Parts::whole(entries.entry(end).0).cmp(&upper).is_lt() {
             end += 1;
+            if end + BYTES_AHEAD < entries.len() {
+                entries.prefetch(end + BYTES_AHEAD);
+            }
         }
         Ok(end)
     }
@@ -224,14 +227,13 @@ impl<P: WritePages> TreeMut<'_, P> {
     ) -> Result<Drafted<u64>, P::Error> {
         let inline_max = inline_max(self.capacity());
         // What cannot fit is not tried, nor looked at to its end.
-        let mut left = delta::limit(self.capacity());
+        let (mut more, limit) = (0, delta::limit(self.capacity()));
         let is_hopeless = !(from..end).all(|index| {
-            let weight = weight_of(entries.entry(index));
-            left = left.saturating_sub(weight);
-            left > 0
+            more += weight_of(entries.entry(index));
+            more < limit
         });
         let (mut new, mut orphans) = (0, Vec::new());
-        let drafted = self.draft(page, |draft| {
+        let drafted = self.draft(page, more, |draft| {
             for index in from..end {
                 if index > from && entries.entry(index - 1).0 >= entries.entry(index).0 {
                     return Err(damaged(page, "entries that should be sorted are not"));

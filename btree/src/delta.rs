@@ -11,7 +11,7 @@ use pentimento_storage::PageId;
 
 use crate::edit::{Fill, Put, wants_prefix};
 use crate::layout::{HEAD, HEADER, Header, KIND_DELTA, LEAF_CELL, NODE_LIMIT, OFFSET, head_of, stride};
-use crate::node::{Extent, Node, damaged};
+use crate::node::{Extent, Node};
 use crate::pages::{Fault, ReadPages, WritePages};
 use crate::run::Run;
 use crate::tree_mut::TreeMut;
@@ -89,9 +89,6 @@ pub(crate) fn base_len(delta: &[u8]) -> usize {
     at + len
 }
 
-/// Deltas up to this length are made on the stack.
-const USUAL_LIMIT: usize = 2048;
-
 /// A delta while it is made.
 pub(crate) struct Draft<'p, 'b> {
     page: PageId,
@@ -100,14 +97,15 @@ pub(crate) struct Draft<'p, 'b> {
     /// The cells of the leaf, and where they stand in it.
     base: &'p [u8],
     base_at: usize,
-    /// The body of the delta, but for its header; then zeros, up to the most that it may have.
+    /// The body of the delta, but for its header; up to the most that it may have.
     bytes: &'b mut [u8],
+    /// How much of that there is so far.
     len: usize,
     capacity: usize,
 }
 
 impl<'p, 'b> Draft<'p, 'b> {
-    /// What stands in a leaf now, unless that is too much for a delta. It is made in `bytes`, which are zero.
+    /// What stands in a leaf now, unless that is too much for a delta. It is made in `bytes`, whatever they hold.
     fn of(leaf: &Node<'p>, capacity: usize, bytes: &'b mut [u8]) -> Option<Draft<'p, 'b>> {
         let mut header = leaf.header;
         header.cap = header.count + GROWTH as u16;
@@ -116,11 +114,14 @@ impl<'p, 'b> Draft<'p, 'b> {
         if len > bytes.len() {
             return None;
         }
-        let mut copy = |at: usize, from: &[u8]| bytes[at..at + from.len()].copy_from_slice(from);
-        copy(HEADER, leaf.prefix);
-        copy(at.heads, leaf.heads.as_flattened());
-        copy(at.offsets, leaf.offsets.as_flattened());
-        copy(at.cells, leaf.more);
+        let mut place = |at: usize, from: &[u8], up_to: usize| {
+            bytes[at..at + from.len()].copy_from_slice(from);
+            bytes[at + from.len()..up_to].fill(0);
+        };
+        place(HEADER, leaf.prefix, at.heads);
+        place(at.heads, leaf.heads.as_flattened(), at.offsets);
+        place(at.offsets, leaf.offsets.as_flattened(), at.cells);
+        place(at.cells, leaf.more, len);
         debug_assert_eq!(leaf.offsets.len(), leaf.count());
         Some(Draft { page: leaf.page, header, base: leaf.cells, base_at: leaf.cells_at, bytes, len, capacity })
     }
@@ -237,14 +238,14 @@ impl<'p, 'b> Draft<'p, 'b> {
         self.header.garbage = self.header.garbage.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
     }
 
-    /// The body of the delta.
-    fn finish(mut self) -> &'b [u8] {
+    /// Completes the body of the delta, and tells how long it is.
+    fn finish(mut self) -> usize {
         self.header.level = KIND_DELTA;
         self.header.leftmost = PageId(self.base_at as u32 | (self.base.len() as u32) << 16);
         if let Some(bytes) = self.bytes.first_chunk_mut::<HEADER>() {
             self.header.write(bytes);
         }
-        &self.bytes[..self.len]
+        self.len
     }
 }
 
@@ -268,59 +269,62 @@ pub(crate) enum Drafted<R> {
 }
 
 impl<P: WritePages> TreeMut<'_, P> {
-    /// Tries a change of leaf `page` on its delta, on a new one if it has none. `change` gives `None` if it does not fit.
+    /// Tries a change of leaf `page` on its delta, on a new one if it has none. `change` gives `None` if it does not fit. It adds at most `more` bytes to arrays and cells.
+    #[inline]
     pub(crate) fn draft<R>(
         &mut self,
         page: PageId,
+        more: usize,
         change: impl FnOnce(&mut Draft<'_, '_>) -> Result<Option<R>, Fault>,
     ) -> Result<Drafted<R>, P::Error> {
         let capacity = self.capacity();
-        let has_delta = of(self.pages, page)?.is_some();
-        // A leaf that the transaction has a copy of is changed there.
-        if !has_delta && (page.beside().is_none() || self.pages.private_page(page, capacity).is_some()) {
+        let limit = limit(capacity);
+        let delta = self.pages.room_beside(page)?;
+        let Some(so_far) = (match delta {
+            Some(room) => Some(room),
+            None => self.first_draft(page)?,
+        }) else {
             return Ok(Drafted::Whole);
+        };
+        let room = (so_far + more + 3 * GROWTH * stride(0)).min(limit);
+        let mut refused = Drafted::Whole;
+        let done = self.pages.write_beside(page, self.root, room, |pages, bytes| {
+            // Of a leaf that has a delta nothing is looked at but how long it must be.
+            let leaf = Node::read_leaf(pages, page)?;
+            if !leaf.is_leaf() {
+                return Err(leaf.fault("this is not a leaf").into());
+            }
+            match (leaf.delta(), delta) {
+                (Some(_), _) => refused = Drafted::Full,
+                // What is beside the leaf is something else.
+                (None, Some(_)) => return Ok(None),
+                (None, None) => {}
+            }
+            let len = bytes.len().min(limit);
+            let Some(mut draft) = Draft::of(&leaf, capacity, &mut bytes[..len]) else { return Ok(None) };
+            let done = change(&mut draft)?.filter(|_| draft.fits());
+            Ok(done.map(|done| (draft.finish(), done)))
+        })?;
+        if done.is_none() && matches!(refused, Drafted::Full) {
+            // The whole leaf will be needed now.
+            self.pages.prefetch_mut(page);
         }
-        // Of a leaf that has a delta nothing is looked at but how long it must be.
+        Ok(done.map_or(refused, Drafted::Done))
+    }
+
+    /// How long the arrays of leaf `page` are, which has no delta; `None` if it had better be changed as a whole.
+    fn first_draft(&mut self, page: PageId) -> Result<Option<usize>, P::Error> {
+        let capacity = self.capacity();
+        // A leaf that the transaction has a copy of is changed there.
+        if page.beside().is_none() || self.pages.private_page(page, capacity).is_some() {
+            return Ok(None);
+        }
         let leaf = Node::read_leaf(self.pages, page)?;
         if !leaf.is_leaf() {
             return Err(leaf.fault("this is not a leaf").into());
         }
-        if !has_delta && self.pages.room(leaf.len()) + self.pages.room(limit(capacity)) > self.pages.room(capacity) {
-            return Ok(Drafted::Whole);
-        }
-        let refused = if has_delta { Drafted::Full } else { Drafted::Whole };
-        let (mut usual, mut longer);
-        let room = if limit(capacity) <= USUAL_LIMIT {
-            usual = [0; USUAL_LIMIT];
-            &mut usual[..limit(capacity)]
-        } else {
-            longer = vec![0; limit(capacity)];
-            &mut longer[..]
-        };
-        let drafted =
-            Draft::of(&leaf, capacity, room).map(|mut draft| Ok((change(&mut draft)?.filter(|_| draft.fits()), draft)));
-        let Some((Some(done), draft)) = drafted.transpose()? else {
-            if has_delta {
-                // The whole leaf will be needed now.
-                self.pages.prefetch_mut(page);
-            }
-            return Ok(refused);
-        };
-        let bytes = draft.finish();
-        let delta = match page.beside() {
-            Some(delta) if has_delta => delta,
-            _ => match self.pages.allocate_beside(page, self.root, bytes.len())? {
-                Some(delta) => delta,
-                None => return Ok(refused),
-            },
-        };
-        let target = self.pages.page_anew(delta, bytes.len())?;
-        match target.body.get_mut(..bytes.len()) {
-            Some(body) => body.copy_from_slice(bytes),
-            None => return Err(damaged(delta, "the page has less room than was asked for").into()),
-        }
-        *target.len = bytes.len();
-        Ok(Drafted::Done(done))
+        let both = self.pages.room(leaf.len()) + self.pages.room(limit(capacity));
+        Ok((both <= self.pages.room(capacity)).then_some(leaf.cells_at))
     }
 
     /// Writes a leaf anew if it has a delta, with all of its entries.

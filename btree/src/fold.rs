@@ -6,44 +6,59 @@
 use pentimento_storage::PageId;
 
 use crate::delta::{self, write_cell};
-use crate::edit::{Fill, Put, wants_prefix};
+use crate::edit::{Fill, wants_prefix};
 use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, head_of, stride};
-use crate::node::{Extent, Node, Whole, damaged};
+use crate::node::{Extent, Node, Whole};
 use crate::pages::{Fault, WritePages};
 use crate::splice::SLACK;
 use crate::tree_mut::TreeMut;
 
 /// A leaf in the making.
-struct Folded {
-    bytes: Vec<u8>,
+struct Folded<'b> {
+    /// Its body, so many bytes of which are written.
+    bytes: &'b mut [u8],
+    written: usize,
     header: Header,
     /// Cells that follow one another in the leaf, not yet copied.
     run: Extent,
 }
 
-impl Folded {
-    /// A leaf of so many entries, without any; with room for a few more if `limit` allows that when `cells` bytes of them have come.
-    fn new(leaf: &Node<'_>, count: usize, cells: usize, limit: usize) -> Folded {
+impl<'b> Folded<'b> {
+    /// A leaf of so many entries, without any; with room for a few more if `bytes` allow that when `cells` bytes of them have come. `None`: there is no room for it.
+    fn new(leaf: &Node<'_>, count: usize, cells: usize, bytes: &'b mut [u8]) -> Option<Folded<'b>> {
         let mut header = Header { count: count as u16, cap: count as u16, garbage: 0, ..leaf.header };
-        let room = limit.saturating_sub(header.places().cells + cells) / stride(0);
+        let room = bytes.len().saturating_sub(header.places().cells + cells) / stride(0);
         header.cap += room.min(SLACK) as u16;
-        let mut bytes = Vec::with_capacity(limit);
-        bytes.resize(HEADER, 0);
-        bytes.extend_from_slice(leaf.prefix);
-        bytes.resize(header.places().cells, 0);
-        Folded { bytes, header, run: Extent { start: 0, end: 0 } }
+        let at = header.places();
+        let prefix_end = HEADER + leaf.prefix.len();
+        bytes.get_mut(HEADER..prefix_end)?.copy_from_slice(leaf.prefix);
+        bytes.get_mut(prefix_end..at.cells)?.fill(0);
+        Some(Folded { bytes, written: at.cells, header, run: Extent { start: 0, end: 0 } })
     }
 
     /// How long the leaf is, with what is to be copied.
     fn len(&self) -> usize {
-        self.bytes.len() + self.run.end - self.run.start
+        self.written + self.run.end - self.run.start
+    }
+
+    /// Whether it would fit with so much more.
+    fn has_room(&self, more: usize) -> bool {
+        self.len() + more <= self.bytes.len()
+    }
+
+    /// The next `len` bytes, for which there is room.
+    fn next(&mut self, len: usize) -> &mut [u8] {
+        let start = self.written;
+        self.written += len;
+        &mut self.bytes[start..start + len]
     }
 
     fn copy_run(&mut self, leaf: &Node<'_>) -> Result<(), Fault> {
         let Extent { start, end } = self.run;
         let len = leaf.cells.len();
         let part = if start < len { leaf.cells.get(start..end) } else { leaf.more.get(start - len..end - len) };
-        self.bytes.extend_from_slice(part.ok_or_else(|| leaf.fault("a cell ends past the end"))?);
+        let part = part.ok_or_else(|| leaf.fault("a cell ends past the end"))?;
+        self.next(part.len()).copy_from_slice(part);
         self.run = Extent { start: end, end };
         Ok(())
     }
@@ -72,8 +87,11 @@ impl Folded {
     }
 }
 
-/// The leaf with the value of `key` set, in one piece, as long as that fits; and what was done.
-fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, capacity: usize) -> Result<Option<(Vec<u8>, Put)>, Fault> {
+/// Whether the entry that was put is new, and the page of the large value that was replaced.
+type Done = (bool, Option<PageId>);
+
+/// Writes the leaf with the value of `key` set to `bytes`, in one piece, if that fits. Tells how long it is, and what was done.
+fn fold(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, bytes: &mut [u8]) -> Result<Option<(usize, Done)>, Fault> {
     let (place, found) = leaf.find(key)?;
     let Some(suffix) = key.strip_prefix(leaf.prefix) else { return Ok(None) };
     if !found && wants_prefix(leaf, place, suffix) {
@@ -87,18 +105,20 @@ fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, capacity: usize) -> Resul
         old_len = extent.end - extent.start;
     }
     // What has grown, and has hardly any room then, would be written anew again and again.
-    let limit = if len <= old_len { capacity } else { capacity - capacity / 16 };
+    let limit = if len <= old_len { bytes.len() } else { bytes.len() - bytes.len() / 16 };
     let cells = (leaf.cells_len() + len).saturating_sub(usize::from(leaf.header.garbage) + old_len);
-    let mut made = Folded::new(leaf, leaf.count() + usize::from(!found), cells, limit);
+    let count = leaf.count() + usize::from(!found);
+    let Some(mut made) = Folded::new(leaf, count, cells, &mut bytes[..limit]) else { return Ok(None) };
     let mut next = 0;
     for index in 0..=leaf.count() {
         if index == place {
+            if !made.has_room(len) {
+                return Ok(None);
+            }
             made.copy_run(leaf)?;
             made.note(next);
             made.set_head(next, head_of(suffix).to_le_bytes());
-            let start = made.bytes.len();
-            made.bytes.resize(start + len, 0);
-            write_cell(&mut made.bytes[start..], suffix, fill);
+            write_cell(made.next(len), suffix, fill);
             next += 1;
             if found {
                 continue;
@@ -109,7 +129,7 @@ fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, capacity: usize) -> Resul
             made.take(leaf, next, leaf.extent(index)?)?;
             next += 1;
         }
-        if made.len() > limit {
+        if !made.has_room(0) {
             return Ok(None);
         }
     }
@@ -117,29 +137,20 @@ fn folded(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, capacity: usize) -> Resul
     if let Some(bytes) = made.bytes.first_chunk_mut::<HEADER>() {
         made.header.write(bytes);
     }
-    Ok(Some((made.bytes, Put::Done { new: !found, orphan })))
+    Ok(Some((made.written, (!found, orphan))))
 }
 
 impl<P: WritePages> TreeMut<'_, P> {
     /// Writes leaf `page`, which has a delta, anew, with the value of `key` set. Gives whether that is new, and the page of the large value that was replaced. `None`: it must be
     /// done in another way, for there would be hardly any room in the leaf, or its prefix should be another.
-    pub(crate) fn fold_with(
-        &mut self,
-        page: PageId,
-        key: &[u8],
-        fill: Fill<'_>,
-    ) -> Result<Option<(bool, Option<PageId>)>, P::Error> {
+    pub(crate) fn fold_with(&mut self, page: PageId, key: &[u8], fill: Fill<'_>) -> Result<Option<Done>, P::Error> {
         let capacity = self.capacity();
-        let leaf = Node::read(self.pages, page)?;
-        let made = folded(&leaf, key, fill, capacity)?;
-        let Some((bytes, Put::Done { new, orphan })) = made else { return Ok(None) };
-        delta::free(self.pages, page)?;
-        let target = self.pages.page_anew(page, capacity.max(bytes.len()))?;
-        match target.body.get_mut(..bytes.len()) {
-            Some(body) => body.copy_from_slice(&bytes),
-            None => return Err(damaged(page, "the page has less room than was asked for").into()),
+        let made = self.pages.write_anew(page, self.root, capacity, |pages, bytes| {
+            Ok(fold(&Node::read(pages, page)?, key, fill, &mut bytes[..capacity])?)
+        })?;
+        if made.is_some() {
+            delta::free(self.pages, page)?;
         }
-        *target.len = bytes.len();
-        Ok(Some((new, orphan)))
+        Ok(made)
     }
 }

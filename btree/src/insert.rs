@@ -7,7 +7,7 @@ use pentimento_storage::PageId;
 
 use crate::delta::Drafted;
 use crate::edit::{Fill, NodeMut, Put};
-use crate::layout::{LARGE_HEADER, inline_max};
+use crate::layout::{LARGE_HEADER, LEAF_CELL, inline_max, stride};
 use crate::node::{Node, Stored};
 use crate::pages::WritePages;
 use crate::path::{Path, Way};
@@ -130,7 +130,8 @@ impl<P: WritePages> TreeMut<'_, P> {
     fn put_there(&mut self, way: &WayIn, key: &[u8], fill: Fill<'_>) -> Result<bool, P::Error> {
         let &WayIn { ref path, leaf: page } = way;
         self.pages.prefetch_leaf_mut(page);
-        let drafted = self.draft(page, |draft| match draft.put(key, fill)? {
+        let more = stride(0) + LEAF_CELL + key.len() + fill.cell_len();
+        let drafted = self.draft(page, more, |draft| match draft.put(key, fill)? {
             Put::Done { new, orphan } => Ok(Some((new, orphan))),
             Put::NoRoom { .. } => Ok(None),
         })?;

@@ -9,7 +9,7 @@ use crate::delta;
 use crate::edit::Fill;
 use crate::layout::{HEAD, HEADER, Header, LEAF_CELL, OFFSET, stride};
 use crate::node::damaged;
-use crate::pages::{Fault, PageMut, WritePages};
+use crate::pages::{Fault, WritePages};
 use crate::parts::{Parts, separator};
 use crate::path::Path;
 use crate::run::size;
@@ -168,13 +168,13 @@ impl<'e> LeafWriter<'e> {
 }
 
 /// The shared prefix of the entries of a leaf, and the bytes that the leaf takes without spare room.
-struct Shape {
+pub(crate) struct Shape {
     prefix_len: usize,
     bytes: usize,
 }
 
 impl Shape {
-    fn of(entries: &[LeafEntry<'_>]) -> Shape {
+    pub fn of(entries: &[LeafEntry<'_>]) -> Shape {
         let prefix_len = match entries {
             [first, .., last] => first.key.shared(&last.key),
             _ => 0,
@@ -190,22 +190,23 @@ pub(crate) fn write_leaf<P: WritePages>(
     entries: &[LeafEntry<'_>],
 ) -> Result<(), P::Error> {
     let capacity = tree.capacity();
-    let Shape { prefix_len, bytes } = Shape::of(entries);
+    let shape = Shape::of(entries);
     delta::free(tree.pages, page)?;
-    let target = tree.pages.page_anew(page, bytes.max(capacity))?;
-    let slack = SLACK.min(capacity.min(target.body.len()).saturating_sub(bytes) / stride(0));
-    Ok(fill_leaf(entries, prefix_len, bytes, slack, page, target)?)
+    let target = tree.pages.page_anew(page, shape.bytes.max(capacity))?;
+    *target.len = fill_leaf(entries, &shape, page, capacity, target.body)?;
+    Ok(())
 }
 
-/// Writes entries that share `prefix_len` bytes and take `compact` in all, with room for `slack` more.
-fn fill_leaf(
+/// Writes entries as the body of a leaf, with room for a few more if they leave any of `capacity`. Tells how long it is.
+pub(crate) fn fill_leaf(
     entries: &[LeafEntry<'_>],
-    prefix_len: usize,
-    compact: usize,
-    slack: usize,
+    shape: &Shape,
     page: PageId,
-    target: PageMut<'_>,
-) -> Result<(), Fault> {
+    capacity: usize,
+    body: &mut [u8],
+) -> Result<usize, Fault> {
+    let &Shape { prefix_len, bytes } = shape;
+    let slack = SLACK.min(capacity.min(body.len()).saturating_sub(bytes) / stride(0));
     let header = Header {
         level: 0,
         flags: 0,
@@ -215,10 +216,10 @@ fn fill_leaf(
         garbage: 0,
         leftmost: PageId(0),
     };
-    let Some(body) = target.body.get_mut(..compact + slack * stride(0)) else {
+    let Some(body) = body.get_mut(..bytes + slack * stride(0)) else {
         return Err(damaged(page, "the page has less room than was asked for"));
     };
-    *target.len = body.len();
+    let len = body.len();
     let at = header.places();
     let (arrays, mut cells) = body.split_at_mut(at.cells);
     if let Some(bytes) = arrays.first_chunk_mut::<HEADER>() {
@@ -235,8 +236,8 @@ fn fill_leaf(
         let key = entry.key.skip(prefix_len);
         *to_head = key.head().to_le_bytes();
         *to_offset = (offset as u16).to_le_bytes();
-        let len = LEAF_CELL + key.len() + entry.fill.cell_len();
-        let (cell, others) = cells.split_at_mut(len);
+        let cell_len = LEAF_CELL + key.len() + entry.fill.cell_len();
+        let (cell, others) = cells.split_at_mut(cell_len);
         cell[..2].copy_from_slice(&(key.len() as u16).to_le_bytes());
         cell[2..LEAF_CELL].copy_from_slice(&entry.fill.len_field().to_le_bytes());
         let (to_key, to_value) = cell[LEAF_CELL..].split_at_mut(key.len());
@@ -244,7 +245,7 @@ fn fill_leaf(
         to_prefix.copy_from_slice(key.prefix);
         to_suffix.copy_from_slice(key.suffix);
         entry.fill.write(to_value);
-        (cells, offset) = (others, offset + len);
+        (cells, offset) = (others, offset + cell_len);
     }
-    Ok(())
+    Ok(len)
 }

@@ -23,6 +23,9 @@ const WORD: usize = 8;
 /// How many lines behind its first one an entry may take to be asked for as a whole.
 const MORE_LINES: usize = 3;
 
+/// A walk that begins behind here in a leaf, in parts of [`Hint::WHOLE`], may well come to the next one.
+const NEAR_THE_END: u32 = Hint::WHOLE / 2;
+
 /// How far off the guess of a child in a branch may be, so that what is asked for is there.
 const GUESS_ERROR: usize = 8;
 
@@ -109,12 +112,19 @@ impl<'p> Probe<'p> {
     fn route(&self, key: &[u8]) -> Option<(usize, PageId)> {
         match self.search(key)? {
             (_, true, _) => None,
-            (0, ..) => Some((0, self.leftmost)),
-            (index, ..) => {
-                let bytes = self.bytes(self.children_at + (index - 1) * CHILD)?;
-                Some((index, PageId(u32::from_le_bytes(*bytes))))
-            }
+            (index, ..) => Some((index, self.child(index)?)),
         }
+    }
+
+    /// A child of a branch.
+    #[inline(always)]
+    fn child(&self, number: usize) -> Option<PageId> {
+        let Some(before) = number.checked_sub(1) else { return Some(self.leftmost) };
+        if before >= self.heads.len() {
+            return None;
+        }
+        let bytes = self.bytes(self.children_at + before * CHILD)?;
+        Some(PageId(u32::from_le_bytes(*bytes)))
     }
 
     /// The number of the entry of `key` and its value, or that there is none.
@@ -231,15 +241,16 @@ impl<'p> Leaf<'p> {
     }
 }
 
-/// Goes down from `root` to the leaf where `key` belongs, telling `step` each branch and the number of the child that is taken there.
+/// Goes down from `root` to the leaf where `key` belongs, telling `step` each branch and the number of the child that is taken there. Whoever `walks_on` from there may soon need the next leaf.
 #[inline(always)]
 pub(crate) fn descend<'p, P: ReadPages>(
     pages: &'p P,
     root: PageId,
     key: &[u8],
+    walks_on: bool,
     step: impl FnMut(PageId, usize) -> Result<(), Fault>,
 ) -> Result<Leaf<'p>, P::Error> {
-    let (page, leaf) = descend_until(pages, root, key, 0, step)?;
+    let (page, leaf) = descend_until(pages, root, key, 0, walks_on, step)?;
     match leaf {
         Some(leaf) => Ok(leaf),
         None => Leaf::read(pages, page),
@@ -253,6 +264,7 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
     root: PageId,
     key: &[u8],
     unread: u8,
+    walks_on: bool,
     mut step: impl FnMut(PageId, usize) -> Result<(), Fault>,
 ) -> Result<(PageId, Option<Leaf<'p>>), P::Error> {
     let mut page = root;
@@ -270,6 +282,14 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
             child = probe.route(key);
             if level > 1 || unread == 0 {
                 share = child.and_then(|(number, _)| probe.share(key, number));
+            }
+            if walks_on
+                && level == 1
+                && let Some((number, _)) = child
+                && share.is_none_or(|share| share > NEAR_THE_END)
+                && let Some(next) = probe.child(number + 1)
+            {
+                pages.prefetch_place(next);
             }
         }
         let (number, child) = match child {
@@ -299,7 +319,7 @@ pub(crate) fn find<'p, P: ReadPages>(
     root: PageId,
     key: &[u8],
 ) -> Result<Option<(Leaf<'p>, Stored<'p>)>, P::Error> {
-    let leaf = descend(pages, root, key, |_, _| Ok(()))?;
+    let leaf = descend(pages, root, key, false, |_, _| Ok(()))?;
     if let Some(found) = leaf.entry(key) {
         return Ok(found.map(|(_, value)| (leaf, Stored::Inline(value))));
     }

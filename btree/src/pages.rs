@@ -154,6 +154,59 @@ pub trait WritePages: ReadPages {
     /// The same.
     fn allocate_beside(&mut self, id: PageId, owner: PageId, capacity: usize) -> Result<Option<PageId>, Self::Error>;
 
+    /// How long the body of the page beside page `id` is at most, if there is one, without a look at it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn room_beside(&self, id: PageId) -> Result<Option<usize>, Self::Error> {
+        Ok(self.beside(id)?.map(<[u8]>::len))
+    }
+
+    /// Writes page `id` anew, from what it held, for example. `write` is given all pages as they are, and room of any content for at least `capacity` bytes; it tells how many bytes it used
+    /// and what it made. `None`: it did not want to, and nothing has changed.
+    ///
+    /// # Errors
+    /// Those of `write`, and as for [`page_mut`](WritePages::page_mut).
+    fn write_anew<R>(
+        &mut self,
+        id: PageId,
+        owner: PageId,
+        capacity: usize,
+        write: impl FnOnce(&Self, &mut [u8]) -> Result<Option<(usize, R)>, Self::Error>,
+    ) -> Result<Option<R>, Self::Error> {
+        let _ = owner;
+        let mut room = vec![0xA5; capacity];
+        let Some((len, made)) = write(self, &mut room)? else { return Ok(None) };
+        let page = self.page_anew(id, len)?;
+        page.body[..len].copy_from_slice(&room[..len]);
+        *page.len = len;
+        Ok(Some(made))
+    }
+
+    /// As [`write_anew`](WritePages::write_anew), the page beside page `id`, which is made if there is none. `None`, too, if there can be no page beside that one.
+    ///
+    /// # Errors
+    /// Those of `write`, and as for [`allocate`](WritePages::allocate).
+    fn write_beside<R>(
+        &mut self,
+        id: PageId,
+        owner: PageId,
+        capacity: usize,
+        write: impl FnOnce(&Self, &mut [u8]) -> Result<Option<(usize, R)>, Self::Error>,
+    ) -> Result<Option<R>, Self::Error> {
+        let mut room = vec![0xA5; capacity];
+        let Some((len, made)) = write(self, &mut room)? else { return Ok(None) };
+        let beside = match self.beside(id)? {
+            Some(_) => id.beside(),
+            None => self.allocate_beside(id, owner, len)?,
+        };
+        let Some(beside) = beside else { return Ok(None) };
+        let page = self.page_anew(beside, len)?;
+        page.body[..len].copy_from_slice(&room[..len]);
+        *page.len = len;
+        Ok(Some(made))
+    }
+
     /// Gives page `id` back. Older views go on reading it. What is beside it stays.
     ///
     /// # Errors

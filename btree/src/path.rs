@@ -137,7 +137,7 @@ impl Path {
     ) -> Result<Node<'p>, P::Error> {
         self.len = 0;
         if let Way::Key(key) = way {
-            let leaf = lookup::descend(pages, root, key, |page, number| self.push(page, number))?;
+            let leaf = lookup::descend(pages, root, key, true, |page, number| self.push(page, number))?;
             return Ok(leaf.node()?);
         }
         self.descend(pages, Node::read(pages, root)?, way)
@@ -155,7 +155,7 @@ impl Path {
     #[inline]
     pub fn seek_unread<P: ReadPages>(pages: &P, root: PageId, key: &[u8]) -> Result<(Path, PageId), P::Error> {
         let mut path = Path::new();
-        let (leaf, _) = lookup::descend_until(pages, root, key, 1, |page, number| path.push(page, number))?;
+        let (leaf, _) = lookup::descend_until(pages, root, key, 1, false, |page, number| path.push(page, number))?;
         Ok((path, leaf))
     }
 

@@ -34,7 +34,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 return Ok(false);
             }
         }
-        let orphan = match self.draft(page, |draft| draft.take(key))? {
+        let orphan = match self.draft(page, 0, |draft| draft.take(key))? {
             Drafted::Done(orphan) => orphan,
             Drafted::Whole | Drafted::Full => {
                 self.fold(page)?;

@@ -12,9 +12,9 @@ use pentimento_storage::PageId;
 
 use crate::balance::is_underfull;
 use crate::batch::{OldEntries, SortedEntries};
-use crate::delta::LeafCopy;
+use crate::delta;
 use crate::edit::Fill;
-use crate::leaf_writer::write_leaf;
+use crate::leaf_writer::{Shape, fill_leaf};
 use crate::lookup;
 use crate::marks::{LeafMarks, Marks};
 use crate::node::{Node, damaged};
@@ -33,7 +33,7 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// When a page cannot be read or is damaged.
     #[inline]
     pub fn mark(&self, key: &[u8], marks: &mut Marks) -> Result<bool, P::Error> {
-        let leaf = lookup::descend(self.pages, self.root, key, |_, _| Ok(()))?;
+        let leaf = lookup::descend(self.pages, self.root, key, false, |_, _| Ok(()))?;
         let known = marks.known(leaf.page);
         Ok(leaf.index(key)?.is_some_and(|index| marks.mark(leaf.page, index, known)))
     }
@@ -106,30 +106,36 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// Writes a leaf anew without the entries that are marked, and says how many went. If it is too small then a key that belongs there is added to `thin`.
     fn remove_from_leaf(&mut self, page: PageId, marks: &LeafMarks, thin: &mut Vec<Vec<u8>>) -> Result<u64, P::Error> {
         let capacity = self.capacity();
-        let copy = LeafCopy::of(self.pages, page)?;
-        let leaf = copy.node()?;
-        let mut kept = Vec::with_capacity(leaf.count());
-        let (mut orphans, mut removed) = (Vec::new(), 0);
-        let mut entries = OldEntries::new(leaf);
-        for index in 0..leaf.count() {
-            let entry = entries.take()?;
-            if !marks.has(index) {
-                kept.push(entry);
-                continue;
+        let room = Node::read(self.pages, page)?.len().max(capacity);
+        let mut orphans = Vec::new();
+        let written = self.pages.write_anew(page, self.root, room, |pages, body| {
+            let leaf = Node::read(pages, page)?;
+            if !leaf.is_leaf() {
+                return Err(leaf.fault("this is not a leaf").into());
             }
-            removed += 1;
-            if let Fill::Large(page, _) = entry.fill {
-                orphans.push(page);
+            let mut kept = Vec::with_capacity(leaf.count());
+            let mut entries = OldEntries::new(leaf);
+            for index in 0..leaf.count() {
+                let entry = entries.take()?;
+                if !marks.has(index) {
+                    kept.push(entry);
+                } else if let Fill::Large(page, _) = entry.fill {
+                    orphans.push(page);
+                }
             }
-        }
-        if kept.windows(2).any(|pair| pair[0].key.cmp(&pair[1].key).is_ge()) {
-            return Err(damaged(page, "keys do not ascend").into());
-        }
-        write_leaf(self, page, &kept)?;
-        if page != self.root && is_underfull(&Node::read(self.pages, page)?, capacity) {
-            if leaf.count() > 0 {
-                thin.push(leaf.key(0)?.to_vec());
+            if kept.windows(2).any(|pair| pair[0].key.cmp(&pair[1].key).is_ge()) {
+                return Err(damaged(page, "keys do not ascend").into());
             }
+            let removed = leaf.count() - kept.len();
+            let len = fill_leaf(&kept, &Shape::of(&kept), page, capacity, body)?;
+            let is_thin = is_underfull(&Node::parse(page, &body[..len])?, capacity);
+            let first = if is_thin && leaf.count() > 0 { Some(leaf.key(0)?.to_vec()) } else { None };
+            Ok(Some((len, (removed as u64, is_thin, first))))
+        })?;
+        let Some((removed, is_thin, first)) = written else { return Ok(0) };
+        delta::free(self.pages, page)?;
+        if page != self.root && is_thin {
+            thin.extend(first);
         } else {
             self.pages.finished(page)?;
         }

@@ -24,8 +24,6 @@ mod ids;
 #[path = "../../storage/src/layout.rs"]
 mod layout;
 pub mod models;
-#[path = "../../storage/src/page_map.rs"]
-mod page_map;
 #[path = "../../storage/src/pins.rs"]
 mod pins;
 #[path = "../../storage/src/place.rs"]
@@ -44,4 +42,3 @@ mod turn;
 pub mod weaken;
 
 use ids::{PageId, Timestamp};
-use page_map::PageMap;

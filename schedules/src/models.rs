@@ -29,6 +29,7 @@ pub struct Model {
 pub const ALL: &[Model] = &[
     Model { name: "a reader beside two commits", preemptions: 3, run: a_reader_beside_two_commits },
     Model { name: "a reader beside reclamation", preemptions: 3, run: a_reader_beside_reclamation },
+    Model { name: "a reader beside values that are judged", preemptions: 2, run: a_reader_beside_judging },
     Model { name: "a reader beside the writer's own pass", preemptions: 3, run: a_reader_beside_the_writers_pass },
     Model { name: "a reader beside a checkpoint that settles", preemptions: 3, run: a_reader_beside_settling },
     Model { name: "a checkpoint that settles beside a commit", preemptions: 2, run: settling_beside_a_commit },
@@ -114,6 +115,31 @@ impl Small {
         self.table.stamp(PAGE, Timestamp(at));
         self.clock.install(Timestamp(at), strict);
         old
+    }
+
+    /// As a commit of a register's value. Tells whether reclamation must be told.
+    fn commit_value(&self, at: u64) -> bool {
+        self.write(at, at);
+        let entry = self.table.grow_to(PAGE);
+        let told = self.history.supersede_value(PAGE, entry, Timestamp(at), &mut Nodes::default());
+        entry.install(Timestamp(at), Place::immediate(at));
+        self.table.stamp(PAGE, Timestamp(at));
+        self.clock.install(Timestamp(at), false);
+        told.is_some()
+    }
+
+    /// As `Reclaimer::pass`, for the values of a register. Tells whether some of them still wait.
+    fn judge(&self) -> bool {
+        let published = self.clock.published();
+        let pins = self.look();
+        let judged = self.history.judge(PAGE, published, PLACES, |version| {
+            let is_needed = Charges::<Superseded>::newest_needing(&pins, version.birth, version.end).is_some();
+            if !is_needed {
+                self.write(version.place.as_immediate().expect("a number"), u64::MAX);
+            }
+            is_needed
+        });
+        judged.waiting.is_some()
     }
 
     /// As `Store::pin`, `Store::locate` and the drop of a pin in `read.rs`.
@@ -212,6 +238,25 @@ fn a_reader_beside_reclamation() {
     let newer = small.commit(3);
     reclaimer.join().expect("the reclaimer's end");
     small.reclaim(newer);
+    reader.join().expect("the reader's end");
+}
+
+fn a_reader_beside_judging() {
+    let small = Small::new();
+    assert!(small.commit_value(2), "somebody must judge it");
+    let reader = spawn(&small, |small| {
+        small.pin_and_read();
+    });
+    let reclaimer = {
+        let small = small.clone();
+        thread::spawn(move || small.judge())
+    };
+    let is_told = small.commit_value(3);
+    let still_waits = reclaimer.join().expect("the reclaimer's end");
+    let mut waiting = 0;
+    small.history.for_each_waiting(|_, _| waiting += 1);
+    assert_eq!(waiting > 0, is_told || still_waits, "somebody knows of what waits");
+    assert!(!small.judge(), "whatever waits can be judged now");
     reader.join().expect("the reader's end");
 }
 

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 pub(crate) const FIRST_BUCKET_BITS: u32 = 0;
 pub(crate) const PROBES: usize = 1;
-pub(crate) const HISTORY_SHARDS: usize = 2;
 pub(crate) const LONGEST_CHAIN: u16 = 1;
 pub(crate) const TURN_LOOKS: usize = 1;
 

@@ -245,6 +245,16 @@ impl Checker<'_> {
                 self.find(Some(item.id), None, format!("its version of {} is accounted for twice", item.birth));
             }
         }
+        let mut waiting = Vec::new();
+        self.store.history.for_each_waiting(|id, version| waiting.push((id, version.birth)));
+        for (id, birth) in waiting {
+            if known.insert((id, birth), None).is_some() {
+                self.find(Some(id), None, format!("its value of {birth} is accounted for twice"));
+            }
+            if !reclaimer.values_pending().any(|register| register == id) {
+                self.find(Some(id), None, format!("its value of {birth} waits, and nobody knows"));
+            }
+        }
         let published = self.store.published();
         for (index, &(id, version)) in versions.iter().enumerate() {
             let Version { birth, end, place, crc } = version;

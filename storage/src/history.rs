@@ -8,16 +8,15 @@
 //!
 //! Each page has eight bytes of its own, its lock among them, so who supersedes a version meets one line of memory that he can [ask for](History::prefetch) ahead. The versions of a page are a chain,
 //! the newest first, of nodes that are used again at once: the last ones to be given back are in the processor's cache. The few pages of which very many versions are kept have them in
-//! a map, in order.
+//! a row, in order; so have registers, for one that counts changes with each commit: its values are judged many at a time, where they stand.
 
 use crate::buckets::Buckets;
 use crate::place::Place;
 use crate::prefetch::line;
-use crate::sync::{
-    AtomicU32, AtomicU64, HISTORY_SHARDS as SHARDS, LONGEST_CHAIN, Mutex, MutexGuard, Ordering, ShortGuard, ShortMutex,
-};
+use crate::sync::{AtomicU32, AtomicU64, LONGEST_CHAIN, Mutex, Ordering, ShortGuard, ShortMutex};
 use crate::table::Entry;
-use crate::{PageId, PageMap, Timestamp};
+use crate::{PageId, Timestamp};
+use std::mem;
 
 /// A superseded version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +66,7 @@ impl Node {
     }
 }
 
-/// The versions of one page: a chain of so many nodes, or [`CROWDED`] when they are in the map.
+/// The versions of one page: a chain of so many nodes; or, when that is [`CROWDED`], the row of this number.
 #[derive(Clone, Copy, Default)]
 #[repr(Rust, packed(2))]
 struct Head {
@@ -80,12 +79,52 @@ const _: () = assert!(size_of::<ShortMutex<Head>>() == 8, "the design allows eig
 
 const CROWDED: u16 = u16::MAX;
 
-/// The nodes that no chain has.
+/// The versions of a page that has many, or of a register, by birth. Whoever looks at a row has the lock of its page.
+#[derive(Default)]
+struct Row {
+    versions: Vec<Version>,
+    /// None of the first so many is a value that waits to be judged.
+    judged: usize,
+    /// Whether reclamation knows that values wait here.
+    is_known: bool,
+}
+
+impl Row {
+    /// Whether a version waits to be judged together with others.
+    fn waits(&self, index: usize) -> bool {
+        index >= self.judged && self.versions[index].place.as_immediate().is_some()
+    }
+}
+
+/// What a look at the values that wait in a row came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Judged {
+    pub looked_at: usize,
+    pub dropped: u64,
+    /// When the first of those that still wait ended.
+    pub waiting: Option<Timestamp>,
+}
+
+/// The nodes that no chain has, or the rows that no page has.
 #[derive(Default)]
 struct Spare {
     used_before: Vec<u32>,
     made: u32,
 }
+
+impl Spare {
+    fn take(&mut self) -> u32 {
+        self.used_before.pop().unwrap_or_else(|| {
+            let at = self.made;
+            // There are fewer versions than slots in a file and frames in memory.
+            self.made = at.checked_add(1).expect("fewer than 2^32 versions are superseded");
+            at
+        })
+    }
+}
+
+/// Memory for so many versions is kept with a row that no page has.
+const KEPT_IN_ROW: usize = 128;
 
 /// How many nodes are taken or given back at once.
 const AT_ONCE: usize = 16;
@@ -102,8 +141,8 @@ pub(crate) struct History {
     heads: Buckets<ShortMutex<Head>>,
     nodes: Buckets<Node>,
     spare: Mutex<Spare>,
-    /// The versions of pages that have many, by birth. In shards so that readers of different pages do not meet.
-    crowded: Box<[Mutex<PageMap<Vec<Version>>>]>,
+    rows: Buckets<ShortMutex<Row>>,
+    spare_rows: Mutex<Spare>,
 }
 
 /// Which version of a page is looked for.
@@ -135,7 +174,8 @@ impl History {
             heads: Buckets::new(),
             nodes: Buckets::new(),
             spare: Mutex::default(),
-            crowded: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            rows: Buckets::new(),
+            spare_rows: Mutex::default(),
         }
     }
 
@@ -158,22 +198,77 @@ impl History {
         let mut head = self.head(id);
         let (place, birth) = entry.load();
         let version = Version { birth, end, place, crc };
-        self.push(id, &mut head, version, node, nodes);
+        self.push(&mut head, version, node, nodes);
         Some(version)
     }
 
-    /// Adds a superseded version that is younger than all that are there of its page. While the store is being opened.
-    pub fn insert(&self, id: PageId, version: Version, nodes: &mut Nodes) {
-        let node = self.take_node(nodes);
-        self.push(id, &mut self.head(id), version, node, nodes);
+    /// The same, of a register. Its values wait here to be [judged](History::judge), together: only the first of them is told, for somebody to do that.
+    pub fn supersede_value(&self, id: PageId, entry: &Entry, end: Timestamp, nodes: &mut Nodes) -> Option<Version> {
+        let mut head = self.head(id);
+        let (place, birth) = entry.load();
+        let version = Version { birth, end, place, crc: 0 };
+        if head.len != CROWDED {
+            self.crowd(&mut head, nodes);
+        }
+        let mut row = self.row(&head);
+        row.versions.push(version);
+        (!mem::replace(&mut row.is_known, true)).then_some(version)
     }
 
-    fn push(&self, id: PageId, head: &mut ShortGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes) {
+    /// Looks at values of a register that wait and ended by `published`, at most so many. `is_needed` tells which of them somebody needs; the others are dropped.
+    pub fn judge(
+        &self,
+        id: PageId,
+        published: Timestamp,
+        most: usize,
+        mut is_needed: impl FnMut(&Version) -> bool,
+    ) -> Judged {
+        let mut judged = Judged::default();
+        let mut head = self.head(id);
+        if head.len != CROWDED {
+            return judged;
+        }
+        let mut row = self.row(&head);
+        let (mut kept, mut next) = (row.judged, row.judged);
+        while judged.looked_at < most
+            && let Some(version) = row.versions.get(next).copied().filter(|version| version.end <= published)
+        {
+            let waits = row.waits(next);
+            judged.looked_at += usize::from(waits);
+            if waits && !is_needed(&version) {
+                judged.dropped += 1;
+            } else {
+                row.versions[kept] = version;
+                kept += 1;
+            }
+            next += 1;
+        }
+        row.versions.drain(kept..next);
+        row.judged = kept;
+        let waiting = (kept..row.versions.len()).find(|index| row.waits(*index));
+        judged.waiting = waiting.map(|index| row.versions[index].end);
+        row.is_known = judged.waiting.is_some();
+        self.leave_if_empty(&mut head, row);
+        judged
+    }
+
+    /// Adds a superseded version that is younger than all that are there of its page, and judged. While the store is being opened.
+    pub fn insert(&self, id: PageId, version: Version, nodes: &mut Nodes) {
+        let node = self.take_node(nodes);
+        let mut head = self.head(id);
+        self.push(&mut head, version, node, nodes);
+        if head.len == CROWDED {
+            let mut row = self.row(&head);
+            row.judged = row.versions.len();
+        }
+    }
+
+    fn push(&self, head: &mut ShortGuard<'_, Head>, version: Version, node: u32, nodes: &mut Nodes) {
         if head.len == LONGEST_CHAIN {
-            self.crowd(id, head, nodes);
+            self.crowd(head, nodes);
         }
         if head.len == CROWDED {
-            self.shard(id).entry(id).or_default().push(version);
+            self.row(head).versions.push(version);
             self.put_node(node, nodes);
         } else {
             self.node(node).set(version, head.newest);
@@ -181,17 +276,28 @@ impl History {
         }
     }
 
-    /// Moves the versions of a page into the map.
+    /// Moves the versions of a page into a row.
     #[cold]
-    fn crowd(&self, id: PageId, head: &mut ShortGuard<'_, Head>, nodes: &mut Nodes) {
-        let mut versions = Vec::with_capacity(2 * usize::from(LONGEST_CHAIN));
+    fn crowd(&self, head: &mut ShortGuard<'_, Head>, nodes: &mut Nodes) {
+        let number = self.spare_rows.lock().take();
+        let mut row = self.rows.grow_to(number as usize).lock();
         for at in self.chain(**head) {
-            versions.push(self.node(at).version());
+            row.versions.push(self.node(at).version());
             self.put_node(at, nodes);
         }
-        versions.reverse();
-        self.shard(id).insert(id, versions);
-        **head = Head { newest: 0, len: CROWDED };
+        row.versions.reverse();
+        row.judged = row.versions.len();
+        **head = Head { newest: number, len: CROWDED };
+    }
+
+    /// A page that has no versions any more needs no row.
+    fn leave_if_empty(&self, head: &mut ShortGuard<'_, Head>, mut row: ShortGuard<'_, Row>) {
+        if row.versions.is_empty() && !row.is_known {
+            row.versions.shrink_to(KEPT_IN_ROW);
+            drop(row);
+            self.spare_rows.lock().used_before.push(head.newest);
+            **head = Head::default();
+        }
     }
 
     /// The superseded version that a pin sees.
@@ -207,9 +313,8 @@ impl History {
     fn look(&self, id: PageId, wanted: Wanted) -> Option<Version> {
         let head = self.head(id);
         if head.len == CROWDED {
-            let shard = self.shard(id);
-            let versions = shard.get(&id)?;
-            return Some(versions[wanted.among(versions)?]);
+            let row = self.row(&head);
+            return Some(row.versions[wanted.among(&row.versions)?]);
         }
         self.chain(*head).map(|at| self.node(at).version()).find(|version| wanted.is(version))
     }
@@ -219,10 +324,9 @@ impl History {
         let wanted = Wanted::BornAt(birth);
         let head = self.head(id);
         if head.len == CROWDED {
-            let mut shard = self.shard(id);
-            let versions = shard.get_mut(&id).map_or(&mut [][..], |versions| &mut versions[..]);
-            let Some(index) = wanted.among(versions) else { return false };
-            versions[index].place = change(versions[index].place);
+            let mut row = self.row(&head);
+            let Some(index) = wanted.among(&row.versions) else { return false };
+            row.versions[index].place = change(row.versions[index].place);
             return true;
         }
         let Some(at) = self.chain(*head).find(|at| wanted.is(&self.node(*at).version())) else { return false };
@@ -236,13 +340,11 @@ impl History {
         let wanted = Wanted::BornAt(birth);
         let mut head = self.head(id);
         if head.len == CROWDED {
-            let mut shard = self.shard(id);
-            let versions = shard.get_mut(&id)?;
-            let version = versions.remove(wanted.among(versions)?);
-            if versions.is_empty() {
-                shard.remove(&id);
-                *head = Head::default();
-            }
+            let mut row = self.row(&head);
+            let index = wanted.among(&row.versions)?;
+            let version = row.versions.remove(index);
+            row.judged -= usize::from(index < row.judged);
+            self.leave_if_empty(&mut head, row);
             return Some(version);
         }
         let mut younger = None;
@@ -274,12 +376,24 @@ impl History {
         for id in (0..).map(PageId) {
             let Some(head) = self.heads.get(id.0 as usize).map(ShortMutex::lock) else { return };
             if head.len == CROWDED {
-                self.shard(id).get(&id).into_iter().flatten().for_each(|version| visit(id, version));
+                self.row(&head).versions.iter().for_each(|version| visit(id, version));
                 continue;
             }
             let mut versions: Vec<Version> = self.chain(*head).map(|at| self.node(at).version()).collect();
             versions.reverse();
             versions.iter().for_each(|version| visit(id, version));
+        }
+    }
+
+    /// The values of registers that wait to be judged. For the checker.
+    pub fn for_each_waiting(&self, mut visit: impl FnMut(PageId, &Version)) {
+        for id in (0..).map(PageId) {
+            let Some(head) = self.heads.get(id.0 as usize).map(ShortMutex::lock) else { return };
+            if head.len == CROWDED {
+                let row = self.row(&head);
+                let waiting = (row.judged..row.versions.len()).filter(|index| row.waits(*index));
+                waiting.for_each(|index| visit(id, &row.versions[index]));
+            }
         }
     }
 
@@ -290,8 +404,10 @@ impl History {
         self.heads.grow_to(id.0 as usize).lock()
     }
 
-    fn shard(&self, id: PageId) -> MutexGuard<'_, PageMap<Vec<Version>>> {
-        self.crowded[id.0 as usize % SHARDS].lock()
+    /// The row of a page that is crowded.
+    #[inline]
+    fn row(&self, head: &Head) -> ShortGuard<'_, Row> {
+        self.rows.get(head.newest as usize).expect("a row that was taken is there").lock()
     }
 
     fn take_node(&self, nodes: &mut Nodes) -> u32 {
@@ -306,14 +422,7 @@ impl History {
     fn take_some(&self, nodes: &mut Nodes) {
         let mut spare = self.spare.lock();
         // The last of them is the next to be used, and was the last to be given back.
-        for node in nodes.some.iter_mut().rev() {
-            *node = spare.used_before.pop().unwrap_or_else(|| {
-                let at = spare.made;
-                // There are fewer versions than slots in a file and frames in memory.
-                spare.made = at.checked_add(1).expect("fewer than 2^32 versions are superseded");
-                at
-            });
-        }
+        nodes.some.iter_mut().rev().for_each(|node| *node = spare.take());
         drop(spare);
         nodes.some.iter().for_each(|node| _ = self.nodes.grow_to(*node as usize));
         nodes.len = AT_ONCE;
@@ -379,5 +488,73 @@ mod tests {
         quickcheck::QuickCheck::new()
             .tests(if cfg!(miri) { 5 } else { 200 })
             .quickcheck(property as fn(Vec<(u8, bool)>) -> bool);
+    }
+    /// Values of a register, some of them needed, against a list; between them a page may have the number.
+    #[test]
+    fn values_are_judged_together_and_once() {
+        fn property(steps: Vec<(u8, u8)>) -> bool {
+            let (history, entry, id) = (History::new(), Entry::default(), PageId(7));
+            let mut nodes = Nodes::default();
+            // Birth, end, and whether it waits.
+            let mut model: Vec<(u64, u64, bool)> = Vec::new();
+            let (mut now, mut is_known) = (1, false);
+            let is_needed = |birth: u64| birth.is_multiple_of(3);
+            entry.install(Timestamp(1), Place::immediate(1));
+            for (step, kind) in steps {
+                let birth = now;
+                match kind % 8 {
+                    next @ 0..6 => {
+                        now += u64::from(step) % 3 + 1;
+                        let end = Timestamp(now);
+                        let is_value = entry.load().0.as_immediate().is_some();
+                        if is_value {
+                            let told = history.supersede_value(id, &entry, end, &mut nodes);
+                            assert_eq!(told.is_some(), !is_known, "told once for all that wait");
+                            is_known = true;
+                        } else {
+                            assert!(history.supersede(id, &entry, end, 0, &mut nodes).is_some());
+                        }
+                        model.push((birth, now, is_value));
+                        let place = if next < 5 { Place::immediate(now) } else { Place(now << 6) };
+                        entry.install(end, place);
+                    }
+                    6 => {
+                        let (published, most) = (now - u64::from(step) % now, usize::from(step) % 9);
+                        let judged =
+                            history.judge(id, Timestamp(published), most, |version| is_needed(version.birth.0));
+                        let before = model.len();
+                        let mut left = most;
+                        model.retain_mut(|(birth, end, waits)| {
+                            if !*waits || left == 0 || *end > published {
+                                return true;
+                            }
+                            left -= 1;
+                            *waits = false;
+                            is_needed(*birth)
+                        });
+                        assert_eq!(judged.dropped as usize, before - model.len());
+                        assert_eq!(judged.waiting.is_some(), model.iter().any(|(.., waits)| *waits));
+                        is_known = judged.waiting.is_some();
+                    }
+                    _ => {
+                        let Some(at) = model.iter().position(|(.., waits)| !waits) else { continue };
+                        let (birth, end, _) = model.remove(at);
+                        assert_eq!(history.remove(id, Timestamp(birth), &mut nodes).unwrap().end.0, end);
+                    }
+                }
+                for pin in 0..now + 2 {
+                    let expected = model.iter().find(|(birth, end, _)| *birth <= pin && pin < *end);
+                    let found = history.find(id, Timestamp(pin)).map(|version| version.birth.0);
+                    assert_eq!(found, expected.map(|(birth, ..)| *birth));
+                }
+                let mut waiting = Vec::new();
+                history.for_each_waiting(|_, version| waiting.push(version.birth.0));
+                assert!(waiting.iter().eq(model.iter().filter(|(.., waits)| *waits).map(|(birth, ..)| birth)));
+            }
+            true
+        }
+        quickcheck::QuickCheck::new()
+            .tests(if cfg!(miri) { 5 } else { 300 })
+            .quickcheck(property as fn(Vec<(u8, u8)>) -> bool);
     }
 }

@@ -97,7 +97,7 @@ struct SupersededBy<'s> {
 impl<'s> SupersededBy<'s> {
     fn new(store: &'s Store, nodes: &'s mut Nodes) -> SupersededBy<'s> {
         const NOTHING: Superseded =
-            Superseded { id: PageId::NONE, birth: Timestamp::ZERO, end: Timestamp::ZERO, bytes: 0 };
+            Superseded { id: PageId::NONE, is_value: false, birth: Timestamp::ZERO, end: Timestamp::ZERO, bytes: 0 };
         SupersededBy { store, some: [NOTHING; ADDED_AT_ONCE], len: 0, all: 0, nodes }
     }
 
@@ -161,8 +161,14 @@ impl Store {
         let (old_place, old_birth) = entry.load();
         // Looked up before the page's lock is taken: it may touch the disk. Only we supersede, so the birth is right.
         let crc = if old_place.is_unverified() { self.durable_crc(id, old_birth).unwrap_or(0) } else { 0 };
-        if let Some(old) = self.history.supersede(id, entry, at, crc, superseded.nodes) {
-            superseded.push(Superseded { id, birth: old.birth, end: at, bytes: 0 });
+        let is_value = old_place.as_immediate().is_some();
+        let old = if is_value {
+            self.history.supersede_value(id, entry, at, superseded.nodes)
+        } else {
+            self.history.supersede(id, entry, at, crc, superseded.nodes)
+        };
+        if let Some(old) = old {
+            superseded.push(Superseded { id, is_value, birth: old.birth, end: at, bytes: 0 });
             if old.place.is_medium() {
                 self.counters.slots_retained.fetch_add(old.place.slots(), Ordering::Relaxed);
             }

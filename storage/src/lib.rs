@@ -76,4 +76,4 @@ pub use stats::{Held, Stats};
 pub use store::{Options, Store};
 pub use sync::{fence_after_exchange, stand_back};
 pub use turn::Patience;
-pub use write_set::{BodyMut, Left, Savepoint, WriteSet};
+pub use write_set::{Blank, BodyMut, Left, Savepoint, WriteSet};

@@ -128,7 +128,7 @@ impl Store {
             let slots = if place.is_medium() { place.slots() } else { 0 };
             self.counters.slots_retained.fetch_add(slots, Ordering::Relaxed);
             let bytes = slots * crate::SLOT_BYTES as u64;
-            reclaimer.charge(pin, Superseded { id, birth, end, bytes }, &pins);
+            reclaimer.charge(pin, Superseded { id, birth, end, bytes, is_value: false }, &pins);
         }
         for (pin, table) in past.tables {
             reclaimer.charge_table(pin, table);

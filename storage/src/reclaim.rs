@@ -11,7 +11,7 @@
 //!    named snapshots only: it was part of each checkpoint from the one that wrote it until the one that replaced it.
 
 use crate::charges::{Balance, Charged, Charges, Share};
-use crate::history::{Nodes, Version};
+use crate::history::{Judged, Nodes, Version};
 use crate::layout::Run;
 use crate::named::Named;
 use crate::place::Place;
@@ -25,10 +25,11 @@ use std::collections::VecDeque;
 /// Memory for so many versions is kept between passes.
 const KEPT: usize = 1024;
 
-/// A superseded version in the history.
+/// A superseded version in the history; or, while it is pending, the first of a register's values that wait there to be judged together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Superseded {
     pub id: PageId,
+    pub is_value: bool,
     pub birth: Timestamp,
     pub end: Timestamp,
     pub bytes: u64,
@@ -113,6 +114,12 @@ pub(crate) struct Reclaimer {
     pins: Vec<Timestamp>,
 }
 
+/// The newest of the pins that needs a version.
+fn newest_needing(store: &Store, pins: &[Timestamp], birth: Timestamp, end: Timestamp) -> Option<Timestamp> {
+    let needed_from = if store.options.has(Bug::KeepWhateverIsOlder) { Timestamp::ZERO } else { birth };
+    Charges::<Superseded>::newest_needing(pins, needed_from, end)
+}
+
 impl Reclaimer {
     pub fn new() -> Reclaimer {
         Reclaimer {
@@ -158,8 +165,14 @@ impl Reclaimer {
         self.charged.iter()
     }
 
+    /// Versions that wait to be judged each by itself, or to be given back.
     pub fn pending(&self) -> impl Iterator<Item = &Superseded> {
-        self.pending.iter().chain(self.free.iter().flatten())
+        self.pending.iter().filter(|superseded| !superseded.is_value).chain(self.free.iter().flatten())
+    }
+
+    /// Registers that have values which wait to be judged.
+    pub fn values_pending(&self) -> impl Iterator<Item = PageId> {
+        self.pending.iter().filter(|superseded| superseded.is_value).map(|superseded| superseded.id)
     }
 
     /// The pins that the last pass saw, ascending.
@@ -203,15 +216,22 @@ impl Reclaimer {
         let published = store.clock.published();
         self.look(store);
         self.release_gone();
+        let mut freed = 0;
         while budget > 0
             && let Some(superseded) = self.pending.pop_front_if(|superseded| superseded.end <= published)
         {
+            if superseded.is_value {
+                let judged = self.judge_values(store, superseded.id, published, budget);
+                budget -= judged.looked_at.clamp(1, budget);
+                freed += judged.dropped;
+                continue;
+            }
             budget -= 1;
             if !self.is_charged(store, superseded) {
                 self.unneeded.push(superseded);
             }
         }
-        let freed = self.unneeded.len() as u64;
+        freed += self.unneeded.len() as u64;
         // The youngest first: it is the first of its page that is found.
         while let Some(superseded) = self.unneeded.pop() {
             self.take_out(store, superseded);
@@ -235,11 +255,25 @@ impl Reclaimer {
         }
     }
 
+    /// Judges values of a register that wait, where they stand. Those that wait for another pass are pending again.
+    fn judge_values(&mut self, store: &Store, id: PageId, published: Timestamp, most: usize) -> Judged {
+        let Reclaimer { pending, charged, pins, .. } = self;
+        let judged = store.history.judge(id, published, most, |&Version { birth, end, .. }| {
+            let pin = newest_needing(store, pins, birth, end);
+            let item = Superseded { id, birth, end, bytes: 0, is_value: true };
+            pin.inspect(|pin| charged.charge(*pin, item, pins)).is_some()
+        });
+        if let Some(end) = judged.waiting {
+            let at = pending.partition_point(|superseded| superseded.end <= end);
+            pending.insert(at, Superseded { id, birth: end, end, bytes: 0, is_value: true });
+        }
+        judged
+    }
+
     /// Charges a version to the newest pin that needs it; `false` if there is none.
     fn is_charged(&mut self, store: &Store, mut superseded: Superseded) -> bool {
         let Superseded { id, birth, end, .. } = superseded;
-        let needed_from = if store.options.has(Bug::KeepWhateverIsOlder) { Timestamp::ZERO } else { birth };
-        let Some(pin) = Charges::<Superseded>::newest_needing(&self.pins, needed_from, end) else { return false };
+        let Some(pin) = newest_needing(store, &self.pins, birth, end) else { return false };
         let place = store.history.get(id, birth).map_or(Place::NOWHERE, |version| version.place);
         if store.options.has(Bug::ReuseRetainedSlots) && place.is_medium() {
             store.run_of(place).into_iter().for_each(|run| store.slots.lock().release(run));

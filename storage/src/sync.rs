@@ -19,8 +19,7 @@ mod real {
     pub(crate) const FIRST_BUCKET_BITS: u32 = 10;
     /// How many registrations a reader looks at before the array of registrations grows; it grows by as many.
     pub(crate) const PROBES: usize = 64;
-    /// Parts of the map of pages that have many old versions, each under a lock of its own; and how many a page has before it comes there.
-    pub(crate) const HISTORY_SHARDS: usize = 64;
+    /// How many old versions of a page are a chain; more are a row.
     pub(crate) const LONGEST_CHAIN: u16 = 24;
     /// How often somebody looks for the writer's turn before he goes to sleep.
     pub(crate) const TURN_LOOKS: usize = 32;
@@ -69,7 +68,6 @@ mod real {
 
     pub(crate) const FIRST_BUCKET_BITS: u32 = 2;
     pub(crate) const PROBES: usize = 2;
-    pub(crate) const HISTORY_SHARDS: usize = 2;
     pub(crate) const LONGEST_CHAIN: u16 = 2;
     pub(crate) const TURN_LOOKS: usize = 1;
 

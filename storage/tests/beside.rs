@@ -46,9 +46,22 @@ fn change(set: &mut WriteSet, model: &mut Model, random: &mut Random) {
         }
         (3..7, Some(id)) => {
             let there = model.get_mut(&id).unwrap();
-            let made = set.allocate_beside(id, id, len).unwrap();
-            assert_eq!(made.is_some(), there.1.is_none(), "there is one at most");
-            write(set, id.beside().unwrap(), byte, len);
+            let room = set.room_beside(id);
+            assert_eq!(room.is_some(), there.1.is_some(), "{id}");
+            assert!(set.beside(id).unwrap().is_none_or(|body| body.len() <= room.unwrap()), "{id}");
+            if random.below(2) == 0 {
+                let made = set.allocate_beside(id, id, len).unwrap();
+                assert_eq!(made.is_some(), there.1.is_none(), "there is one at most");
+                write(set, id.beside().unwrap(), byte, len);
+            } else {
+                let mut blank = set.blank(len).unwrap();
+                blank.body_mut()[..len].fill(byte);
+                if random.below(4) == 0 {
+                    // Nothing came of it.
+                    return set.give_back(blank);
+                }
+                assert!(set.put_beside(id, id, blank, len));
+            }
             there.1 = Some(byte);
         }
         (7, Some(id)) => {

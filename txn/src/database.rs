@@ -315,7 +315,6 @@ impl Database {
             Patience::None => Some(Instant::now()),
             Patience::For(limit) => Instant::now().checked_add(limit),
         };
-        self.store().check_writable()?;
         self.handle.shared.wait_for_room(deadline)?;
         let patience = match (patience, deadline) {
             (Patience::For(_), Some(deadline)) => Patience::For(deadline.saturating_duration_since(Instant::now())),

@@ -90,6 +90,49 @@ impl WritePages for TxnPages {
         Ok(self.0.allocate_beside(id, owner, capacity)?)
     }
 
+    #[inline]
+    fn room_beside(&self, id: PageId) -> Result<Option<usize>> {
+        Ok(self.0.room_beside(id))
+    }
+
+    fn write_anew<R>(
+        &mut self,
+        id: PageId,
+        owner: PageId,
+        capacity: usize,
+        write: impl FnOnce(&TxnPages, &mut [u8]) -> Result<Option<(usize, R)>>,
+    ) -> Result<Option<R>> {
+        let mut blank = self.0.blank(capacity)?;
+        match write(self, blank.body_mut()) {
+            Ok(Some((len, made))) => {
+                self.0.put_anew(id, owner, blank, len)?;
+                Ok(Some(made))
+            }
+            nothing => {
+                self.0.give_back(blank);
+                nothing.map(|_| None)
+            }
+        }
+    }
+
+    #[inline]
+    fn write_beside<R>(
+        &mut self,
+        id: PageId,
+        owner: PageId,
+        capacity: usize,
+        write: impl FnOnce(&TxnPages, &mut [u8]) -> Result<Option<(usize, R)>>,
+    ) -> Result<Option<R>> {
+        let mut blank = self.0.blank(capacity)?;
+        match write(self, blank.body_mut()) {
+            Ok(Some((len, made))) => Ok(self.0.put_beside(id, owner, blank, len).then_some(made)),
+            nothing => {
+                self.0.give_back(blank);
+                nothing.map(|_| None)
+            }
+        }
+    }
+
     fn free(&mut self, id: PageId) -> Result<()> {
         Ok(self.0.free(id)?)
     }

@@ -121,6 +121,7 @@ impl Redo {
         self.limit == 0 || self.is_too_long
     }
 
+    #[inline]
     fn put(&mut self, kind: u8, fields: &[&[u8]]) {
         if self.is_off() {
             return;
@@ -223,6 +224,7 @@ impl Redo {
         }
     }
 
+    #[inline]
     pub fn insert(&mut self, key: &[u8], value: &[u8]) {
         self.put(INSERT, &[key, value]);
     }

@@ -97,11 +97,10 @@ mod tests {
         let samples = run(&plan(&engines, &only), dir.path()).expect("a run");
         for metric in workloads::metrics().filter(|metric| only.contains(&metric.workload())) {
             for kind in Kind::MAPS {
-                // SQLite has its language for the sum, the maps have no language, and this engine has no compaction.
+                // SQLite has its language for the sum, and the maps have none.
                 let is_absent = match metric.id {
                     "sum.query" => kind != Kind::Sqlite,
                     "sum.direct" => kind == Kind::Sqlite,
-                    "remove.compacted" => kind == Kind::Pentimento,
                     _ => false,
                 };
                 let count = samples.get(&(metric.id, kind)).map_or(0, Vec::len);

@@ -6,9 +6,23 @@
 //! 3. Where memory is taken, what must spill has spilled before.
 
 use super::{BodyMut, Private, State, WriteSet};
+use crate::frame::Frame;
 use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader};
 use crate::place::MAX_REGISTER;
 use crate::{Error, PageId, Result};
+
+/// Memory for a page that is not there yet, in the hands of who writes it.
+#[derive(Debug)]
+#[must_use = "it is to be put somewhere, or given back"]
+pub struct Blank(Frame);
+
+impl Blank {
+    /// All of the body's memory, of any content.
+    #[inline]
+    pub fn body_mut(&mut self) -> &mut [u8] {
+        self.0.body_mut()
+    }
+}
 
 impl WriteSet {
     /// The page, if it is private already, belongs to the newest savepoint, and has room for `capacity` bytes of body.
@@ -127,6 +141,65 @@ impl WriteSet {
         Ok(Some(beside))
     }
 
+    /// Memory for at least `capacity` bytes of body, to be written while everything can still be read.
+    ///
+    /// # Errors
+    /// When that is too much for a page, or the file cannot take what must spill.
+    #[inline]
+    pub fn blank(&mut self, capacity: usize) -> Result<Blank> {
+        check_len(capacity)?;
+        self.spill_if_needed()?;
+        Ok(Blank(self.store().frames.take(HEADER_BYTES + capacity)))
+    }
+
+    /// Takes memory back that nothing came of.
+    pub fn give_back(&self, blank: Blank) {
+        self.store().frames.give_back(blank.0);
+    }
+
+    /// Makes the first `len` bytes of `blank` what a page holds. `owner` as for [`allocate`](WriteSet::allocate).
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn put_anew(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize) -> Result<()> {
+        let fresh = match self.desk.pages.get(id) {
+            Some(Private { state: State::Frame { .. } | State::Spilled { .. }, fresh, .. }) => Some(*fresh),
+            Some(_) => None,
+            None => self.is_page(id).then_some(false),
+        };
+        let Some(fresh) = fresh else {
+            self.give_back(blank);
+            return Err(Error::NoSuchPage { page: id, at: self.birth() });
+        };
+        self.put_blank(id, owner, blank, len, fresh);
+        Ok(())
+    }
+
+    /// Whether there was such a page before this transaction.
+    fn is_page(&self, id: PageId) -> bool {
+        self.store().locate(id, self.base.at()).is_some_and(|(place, ..)| place.as_immediate().is_none())
+    }
+
+    /// The same, of the page beside another, which is made if there is none. `false`: there can be none beside that page.
+    pub fn put_beside(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize) -> bool {
+        let Some(beside) = id.beside() else {
+            self.give_back(blank);
+            return false;
+        };
+        let fresh = match self.desk.pages.get(beside) {
+            Some(private) => private.fresh,
+            None => !self.is_page(beside),
+        };
+        self.put_blank(beside, owner, blank, len, fresh);
+        true
+    }
+
+    fn put_blank(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize, fresh: bool) {
+        let owner = if owner == PageId::NONE { id } else { owner };
+        self.desk.frame_bytes += blank.0.capacity();
+        self.put(id, State::Frame { frame: blank.0, len }, owner, fresh);
+    }
+
     /// Gives a page or a register back. Older timestamps go on reading it.
     ///
     /// # Errors
@@ -168,8 +241,11 @@ impl WriteSet {
     /// # Errors
     /// When there is no such register.
     pub fn set_register(&mut self, id: PageId, value: u64) -> Result<()> {
-        if self.register(id)? != value {
-            let fresh = self.desk.pages.get(id).is_some_and(|private| private.fresh);
+        let (old, fresh) = match self.desk.pages.get(id) {
+            Some(Private { state: State::Register(old), fresh, .. }) => (*old, *fresh),
+            _ => (self.register(id)?, false),
+        };
+        if old != value {
             self.put(id, State::Register(value.min(MAX_REGISTER)), PageId::NONE, fresh);
         }
         Ok(())

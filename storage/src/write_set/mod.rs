@@ -15,6 +15,7 @@ mod private_pages;
 mod savepoints;
 mod spill;
 
+pub use self::change::Blank;
 use self::desk::AtDesk;
 pub use self::desk::Left;
 pub(crate) use self::desk::{Desk, OnDesk};
@@ -183,6 +184,20 @@ impl WriteSet {
             Some(Private { state: State::Freed | State::Register(_), .. }) => Ok(None),
             Some(private) => self.private_body(beside, &private.state).map(Some),
         }
+    }
+
+    /// How long the body of the page beside a page is at most, if there is one. The page itself is not looked at.
+    #[inline]
+    #[must_use]
+    pub fn room_beside(&self, id: PageId) -> Option<usize> {
+        let beside = id.beside()?;
+        let place = match self.desk.pages.get(beside).map(|private| &private.state) {
+            None => self.store().locate(beside, self.base.at())?.0,
+            Some(State::Frame { len, .. }) => return Some(*len),
+            Some(State::Spilled { place, .. }) => *place,
+            Some(State::Register(_) | State::Freed) => return None,
+        };
+        place.as_immediate().is_none().then(|| place.slots() as usize * SLOT_BYTES - HEADER_BYTES)
     }
 
     fn private_body<'s>(&'s self, id: PageId, state: &'s State) -> Result<&'s [u8]> {
