@@ -32,12 +32,12 @@ const ASKED_LINES: usize = 12;
 /// How many frames are released under one lock.
 const RELEASED_AT_ONCE: usize = 64;
 
-/// What stands before the data of every frame, out of a reader's sight. It also shifts frames apart by a cache line. Whether the frame is counted is changed by its owner, or under the
-/// reclaimer's lock.
+/// What stands before the data of every frame, out of a reader's sight. It also shifts frames apart by a cache line. What is not constant is changed under the reclaimer's lock.
 #[repr(C, align(64))]
 struct Prefix {
     capacity: usize,
-    counted: Flag,
+    /// Whether its memory is not counted any more, although it was handed over.
+    is_uncounted: Flag,
     /// Whether it was cut from a slab.
     is_cut: bool,
 }
@@ -286,7 +286,7 @@ impl FramePool {
     unsafe fn begin(base: NonNull<u8>, capacity: usize, is_cut: bool) -> Frame {
         // SAFETY: they begin with room for the prefix, aligned for it, followed by the data.
         let data = unsafe {
-            base.cast::<Prefix>().write(Prefix { capacity, counted: Flag::new(false), is_cut });
+            base.cast::<Prefix>().write(Prefix { capacity, is_uncounted: Flag::new(false), is_cut });
             base.add(PREFIX_BYTES)
         };
         Frame { data, capacity }
@@ -320,10 +320,7 @@ impl FramePool {
 
     /// Turns a frame into the place of a version of `len` bytes, which from now on owns it. Tells how much memory is to be [counted](FramePool::count) for it.
     pub fn hand_over(frame: Frame, len: usize) -> (Place, usize) {
-        let place = Place::in_frame(frame.data, len);
-        // SAFETY: the frame is alive, as we own it.
-        unsafe { Self::prefix(frame.data) }.counted.store(true, Ordering::Relaxed);
-        (place, frame.capacity)
+        (Place::in_frame(frame.data, len), frame.capacity)
     }
 
     /// Counts the memory of frames that were handed over. Only under the writer's turn.
@@ -358,22 +355,11 @@ impl FramePool {
     /// `place` is a frame that has not been released.
     pub unsafe fn uncount(&self, place: Place) {
         // SAFETY: the caller's promise.
-        let bytes = unsafe { Self::end_count(place) };
-        add(&self.uncounted, bytes);
-    }
-
-    /// The memory that was counted for a frame and is not any more.
-    ///
-    /// # Safety
-    /// As for [`uncount`](FramePool::uncount).
-    unsafe fn end_count(place: Place) -> usize {
-        // SAFETY: the caller's promise.
         let prefix = unsafe { Self::prefix(Self::data_of(place)) };
-        if !prefix.counted.load(Ordering::Relaxed) {
-            return 0;
+        if !prefix.is_uncounted.load(Ordering::Relaxed) {
+            prefix.is_uncounted.store(true, Ordering::Relaxed);
+            add(&self.uncounted, prefix.capacity);
         }
-        prefix.counted.store(false, Ordering::Relaxed);
-        prefix.capacity
     }
 
     /// Takes back frames that were handed over. Under the reclaimer's lock.
@@ -382,17 +368,19 @@ impl FramePool {
     /// Each place is a frame that has not been released, nobody can reach it any more, and nobody reads it.
     pub unsafe fn release(&self, places: &[Place]) {
         for places in places.chunks(RELEASED_AT_ONCE) {
-            // What stands before the data was last touched when the frame was handed over.
+            // What stands before the data was not touched since the frame was made or released.
             places.iter().for_each(|place| line(place.address().wrapping_sub(PREFIX_BYTES)));
             let (mut counted, mut frames) = (0, Vec::with_capacity(places.len()));
             for &place in places {
                 let data = Self::data_of(place);
                 // SAFETY: the caller's promise.
-                let capacity = unsafe {
-                    counted += Self::end_count(place);
-                    Self::prefix(data).capacity
-                };
-                frames.push(Frame { data, capacity });
+                let prefix = unsafe { Self::prefix(data) };
+                if prefix.is_uncounted.load(Ordering::Relaxed) {
+                    prefix.is_uncounted.store(false, Ordering::Relaxed);
+                } else {
+                    counted += prefix.capacity;
+                }
+                frames.push(Frame { data, capacity: prefix.capacity });
             }
             add(&self.uncounted, counted);
             for class in &self.classes {

@@ -6,6 +6,7 @@
 
 use crate::frame::FramePool;
 use crate::history::Nodes;
+use crate::layout::HEADER_BYTES;
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::reclaim::Superseded;
@@ -138,9 +139,11 @@ impl Store {
         let Private { state, owner, fresh, .. } = private;
         let mut counted = 0;
         let place = match state {
-            State::Frame { mut frame, len } => {
-                let len = stamp(&mut frame, id, owner, at, len).len();
-                let (place, bytes) = FramePool::hand_over(frame, len);
+            State::Frame { mut frame, len, is_stamped } => {
+                if !is_stamped {
+                    stamp(&mut frame, id, owner, at, len);
+                }
+                let (place, bytes) = FramePool::hand_over(frame, HEADER_BYTES + len);
                 counted = bytes;
                 place
             }

@@ -5,7 +5,7 @@
 //! 2. A page that nobody else ever knew leaves nothing behind when it is freed: its number is the next to be used.
 //! 3. Where memory is taken, what must spill has spilled before.
 
-use super::{BodyMut, Private, State, WriteSet};
+use super::{BodyMut, Private, State, WriteSet, stamp};
 use crate::frame::Frame;
 use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader};
 use crate::place::MAX_REGISTER;
@@ -30,9 +30,10 @@ impl WriteSet {
     pub fn private_page(&mut self, id: PageId, capacity: usize) -> Option<BodyMut<'_>> {
         let epoch = self.desk.epoch;
         match self.desk.pages.get_mut(id) {
-            Some(Private { state: State::Frame { frame, len }, epoch: since, .. })
+            Some(Private { state: State::Frame { frame, len, is_stamped }, epoch: since, .. })
                 if *since == epoch && frame.capacity() >= HEADER_BYTES + capacity =>
             {
+                *is_stamped = false;
                 Some(BodyMut { body: frame.body_mut(), len })
             }
             _ => None,
@@ -65,7 +66,10 @@ impl WriteSet {
             self.make_private(id, capacity, stays)?;
         }
         match self.desk.pages.get_mut(id).map(|private| &mut private.state) {
-            Some(State::Frame { frame, len }) => Ok(BodyMut { body: frame.body_mut(), len }),
+            Some(State::Frame { frame, len, is_stamped }) => {
+                *is_stamped = false;
+                Ok(BodyMut { body: frame.body_mut(), len })
+            }
             _ => unreachable!("the page was made private above"),
         }
     }
@@ -90,7 +94,7 @@ impl WriteSet {
         let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept));
         frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
         self.desk.frame_bytes += frame.capacity();
-        self.put(id, State::Frame { frame, len: kept }, owner, fresh);
+        self.put(id, State::Frame { frame, len: kept, is_stamped: false }, owner, fresh);
         Ok(())
     }
 
@@ -119,7 +123,7 @@ impl WriteSet {
     fn put_empty(&mut self, id: PageId, owner: PageId, capacity: usize, fresh: bool) {
         let frame = self.store().frames.take(HEADER_BYTES + capacity);
         self.desk.frame_bytes += frame.capacity();
-        self.put(id, State::Frame { frame, len: 0 }, owner, fresh);
+        self.put(id, State::Frame { frame, len: 0, is_stamped: false }, owner, fresh);
     }
 
     /// A new page beside another, with the number that was kept for it; `None` if there is such a page already. Otherwise as [`allocate`](WriteSet::allocate).
@@ -196,8 +200,11 @@ impl WriteSet {
 
     fn put_blank(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize, fresh: bool) {
         let owner = if owner == PageId::NONE { id } else { owner };
-        self.desk.frame_bytes += blank.0.capacity();
-        self.put(id, State::Frame { frame: blank.0, len }, owner, fresh);
+        let mut frame = blank.0;
+        self.desk.frame_bytes += frame.capacity();
+        // Now, while it is at hand: most likely it stays as it is.
+        stamp(&mut frame, id, owner, self.birth(), len);
+        self.put(id, State::Frame { frame, len, is_stamped: true }, owner, fresh);
     }
 
     /// Gives a page or a register back. Older timestamps go on reading it.

@@ -44,6 +44,8 @@ pub(crate) enum State {
     Frame {
         frame: Frame,
         len: usize,
+        /// Whether the header is that of the version as it is.
+        is_stamped: bool,
     },
     /// In slots of the file that nothing else refers to.
     Spilled {
@@ -202,7 +204,7 @@ impl WriteSet {
 
     fn private_body<'s>(&'s self, id: PageId, state: &'s State) -> Result<&'s [u8]> {
         match state {
-            State::Frame { frame, len } => Ok(&frame.body()[..*len]),
+            State::Frame { frame, len, .. } => Ok(&frame.body()[..*len]),
             // SAFETY: the slots are this transaction's own, written once and given back only through `&mut self`.
             State::Spilled { place, .. } => Ok(unsafe { place.body() }),
             State::Register(_) => Err(Error::damaged_page(id, None, "it is a register where a page was expected")),

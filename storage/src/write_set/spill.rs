@@ -71,7 +71,7 @@ impl WriteSet {
         let count = targets.len();
         for (number, (_, id, generation)) in targets.into_iter().enumerate() {
             let private = self.private_mut(id, generation);
-            let Some(Private { state: State::Frame { frame, len }, owner, .. }) = private else { continue };
+            let Some(Private { state: State::Frame { frame, len, .. }, owner, .. }) = private else { continue };
             let bytes = stamp(frame, id, *owner, birth, *len);
             let run = store.allocate_run_of(count - number, &mut store.slots.lock(), slots_for(bytes.len()));
             result = run.and_then(|run| {
