@@ -166,39 +166,41 @@ impl WriteSet {
     /// # Errors
     /// When there is no such page.
     pub fn put_anew(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize) -> Result<()> {
-        let fresh = match self.desk.pages.get(id) {
-            Some(Private { state: State::Frame { .. } | State::Spilled { .. }, fresh, .. }) => Some(*fresh),
-            Some(_) => None,
-            None => self.is_page(id).then_some(false),
-        };
-        let Some(fresh) = fresh else {
+        if self.has_page(id) != Some(true) {
             self.give_back(blank);
             return Err(Error::NoSuchPage { page: id, at: self.birth() });
-        };
-        self.put_blank(id, owner, blank, len, fresh);
+        }
+        self.put_blank(id, owner, blank, len, false);
         Ok(())
-    }
-
-    /// Whether there was such a page before this transaction.
-    fn is_page(&self, id: PageId) -> bool {
-        self.store().locate(id, self.base.at()).is_some_and(|(place, ..)| place.as_immediate().is_none())
     }
 
     /// The same, of the page beside another, which is made if there is none. `false`: there can be none beside that page.
     pub fn put_beside(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize) -> bool {
-        let Some(beside) = id.beside() else {
-            self.give_back(blank);
-            return false;
-        };
-        let fresh = match self.desk.pages.get(beside) {
-            Some(private) => private.fresh,
-            None => !self.is_page(beside),
-        };
-        self.put_blank(beside, owner, blank, len, fresh);
-        true
+        // A register stands there in a damaged store only; it is not written over.
+        let there = id.beside().and_then(|beside| Some((beside, self.has_page(beside)?)));
+        match there {
+            Some((beside, is_there)) => self.put_blank(beside, owner, blank, len, !is_there),
+            None => self.give_back(blank),
+        }
+        there.is_some()
     }
 
-    fn put_blank(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize, fresh: bool) {
+    /// Whether a page stands under this number, or nothing; `None`: a register.
+    fn has_page(&self, id: PageId) -> Option<bool> {
+        match self.desk.pages.get(id).map(|private| &private.state) {
+            Some(State::Frame { .. } | State::Spilled { .. }) => Some(true),
+            Some(State::Freed) => Some(false),
+            Some(State::Register(_)) => None,
+            None => match self.store().locate(id, self.base.at()) {
+                None => Some(false),
+                Some((place, ..)) => place.as_immediate().is_none().then_some(true),
+            },
+        }
+    }
+
+    /// `is_new`: nobody knows such a page, unless this transaction does.
+    fn put_blank(&mut self, id: PageId, owner: PageId, blank: Blank, len: usize, is_new: bool) {
+        let fresh = self.desk.pages.get(id).map_or(is_new, |private| private.fresh);
         let owner = if owner == PageId::NONE { id } else { owner };
         let mut frame = blank.0;
         self.desk.frame_bytes += frame.capacity();
