@@ -435,7 +435,12 @@ mod tests {
         assert_eq!((pool.in_use(), pool.counted()), (0, 0));
         let again = pool.take(4096);
         assert_eq!(again.bytes().as_ptr(), address, "the frame is recycled");
-        pool.give_back(again);
+        let (place, counted) = FramePool::hand_over(again, 1000);
+        pool.count(counted);
+        assert_eq!(pool.counted(), 4096, "and counted anew");
+        // SAFETY: as above.
+        unsafe { pool.release(&[place]) };
+        assert_eq!((pool.in_use(), pool.counted()), (0, 0), "whatever became of it before");
         let large = pool.take(1 << 20);
         assert_eq!(large.capacity(), 1 << 20);
         pool.give_back(large);
