@@ -18,6 +18,9 @@ use crate::{PageId, Timestamp};
 /// How many superseded versions are handed to reclamation at once.
 const ADDED_AT_ONCE: usize = 8;
 
+/// How many pages ahead the entry of one is asked for.
+const PAGES_AHEAD: usize = 8;
+
 /// How many versions a commit judges or frees besides twice those that it superseded itself.
 const RECLAIM_BUDGET: usize = 64;
 
@@ -65,7 +68,12 @@ impl WriteSet {
         if planted {
             store.clock.install(at, false);
         }
-        for (id, private) in pages.drain() {
+        let mut pages = pages.drain();
+        while let Some((id, private)) = pages.next() {
+            if let Some((later, _)) = pages.as_slice().get(PAGES_AHEAD) {
+                store.table.prefetch(*later);
+                store.history.prefetch(*later);
+            }
             if planted {
                 crate::sync::thread::sleep(std::time::Duration::from_micros(200));
             }

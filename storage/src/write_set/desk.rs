@@ -43,6 +43,7 @@ impl OnDesk {
         (self.epoch, self.next_serial, self.frame_bytes) = (0, 0, 0);
         (self.finished, self.finished_bytes, self.spill_buffer) = (Vec::new(), 0, Vec::new());
         self.spare_ids.shrink_to(KEPT);
+        self.pages.shrink();
     }
 }
 

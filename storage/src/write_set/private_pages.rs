@@ -1,104 +1,98 @@
 //! The private pages of a transaction, by number.
 //!
-//! Promises: what a map does. While there are few of them they lie in a row and are looked through: most transactions touch a handful of pages, and hashing costs more than that, as does memory for a map.
+//! Promises: what a map does. All lie in a row, mostly in the order in which they came, so that whoever goes through them knows which comes next. While there are few of them the row is looked through: most
+//! transactions touch a handful of pages, and hashing costs more than that. The row's memory stays for the next transaction, unless it is much.
 
 use super::Private;
 use crate::{PageId, PageMap};
-use std::array;
-use std::mem;
+use std::vec::Drain;
 
 /// So many are looked through.
 const FEW: usize = 6;
+/// No more memory than for so many is kept.
+const KEPT: usize = 4096;
 
 /// Private pages by number.
+#[derive(Default)]
 pub(crate) struct PrivatePages {
-    /// The first of these are there, the others not. None of them while there are `many`.
-    few: [Option<(PageId, Private)>; FEW],
-    few_len: usize,
-    many: PageMap<Private>,
-}
-
-impl Default for PrivatePages {
-    fn default() -> PrivatePages {
-        PrivatePages { few: array::from_fn(|_| None), few_len: 0, many: PageMap::default() }
-    }
+    row: Vec<(PageId, Private)>,
+    /// Where in the row each of them is, from when there are more than a few until none is left.
+    places: PageMap<u32>,
 }
 
 impl PrivatePages {
     pub fn len(&self) -> usize {
-        self.few_len + self.many.len()
+        self.row.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.row.is_empty()
     }
 
-    fn few(&self) -> impl Iterator<Item = &(PageId, Private)> {
-        self.few[..self.few_len].iter().flatten()
-    }
-
-    fn few_mut(&mut self) -> impl Iterator<Item = &mut (PageId, Private)> {
-        self.few[..self.few_len].iter_mut().flatten()
+    #[inline]
+    fn place(&self, id: PageId) -> Option<usize> {
+        if self.places.is_empty() {
+            return self.row.iter().position(|(other, _)| *other == id);
+        }
+        self.places.get(&id).map(|place| *place as usize)
     }
 
     #[inline]
     pub fn get(&self, id: PageId) -> Option<&Private> {
-        match self.few().find(|(other, _)| *other == id) {
-            Some((_, private)) => Some(private),
-            None if self.many.is_empty() => None,
-            None => self.many.get(&id),
-        }
+        self.place(id).map(|place| &self.row[place].1)
     }
 
     #[inline]
     pub fn get_mut(&mut self, id: PageId) -> Option<&mut Private> {
-        if self.many.is_empty() {
-            return self.few_mut().find(|(other, _)| *other == id).map(|(_, private)| private);
-        }
-        self.many.get_mut(&id)
+        self.place(id).map(|place| &mut self.row[place].1)
     }
 
     pub fn contains(&self, id: PageId) -> bool {
-        self.get(id).is_some()
+        self.place(id).is_some()
     }
 
     /// Adds a page, and gives what was there under its number.
     #[inline]
     pub fn insert(&mut self, id: PageId, private: Private) -> Option<Private> {
-        if self.many.is_empty() {
-            if let Some((_, old)) = self.few_mut().find(|(other, _)| *other == id) {
-                return Some(mem::replace(old, private));
-            }
-            if let Some(free) = self.few.get_mut(self.few_len) {
-                *free = Some((id, private));
-                self.few_len += 1;
-                return None;
-            }
-            self.many.extend(self.few.iter_mut().filter_map(Option::take));
-            self.few_len = 0;
+        if let Some(old) = self.get_mut(id) {
+            return Some(std::mem::replace(old, private));
         }
-        self.many.insert(id, private)
+        if self.row.len() == FEW && self.places.is_empty() {
+            self.places.extend((0..).zip(&self.row).map(|(place, (id, _))| (*id, place)));
+        }
+        if !self.places.is_empty() {
+            self.places.insert(id, self.row.len() as u32);
+        }
+        self.row.push((id, private));
+        None
     }
 
     pub fn remove(&mut self, id: PageId) -> Option<Private> {
-        if self.many.is_empty() {
-            let at = self.few().position(|(other, _)| *other == id)?;
-            self.few_len -= 1;
-            self.few.swap(at, self.few_len);
-            return self.few[self.few_len].take().map(|(_, private)| private);
+        let place = self.place(id)?;
+        let (_, private) = self.row.swap_remove(place);
+        if self.places.remove(&id).is_some()
+            && let Some((moved, _)) = self.row.get(place)
+        {
+            self.places.insert(*moved, place as u32);
         }
-        self.many.remove(&id)
+        Some(private)
     }
 
-    /// All, in no order.
+    /// All, in no order that may be relied on.
     pub fn iter(&self) -> impl Iterator<Item = (PageId, &Private)> {
-        self.few().map(|(id, private)| (*id, private)).chain(self.many.iter().map(|(id, private)| (*id, private)))
+        self.row.iter().map(|(id, private)| (*id, private))
     }
 
-    /// Takes all out, in no order.
-    pub fn drain(&mut self) -> impl Iterator<Item = (PageId, Private)> {
-        let few = self.few[..mem::take(&mut self.few_len)].iter_mut().filter_map(Option::take);
-        few.chain(mem::take(&mut self.many))
+    /// Takes all out, in that order.
+    pub fn drain(&mut self) -> Drain<'_, (PageId, Private)> {
+        self.places.clear();
+        self.row.drain(..)
+    }
+
+    /// Gives up what is much memory, when nothing is there.
+    pub fn shrink(&mut self) {
+        self.row.shrink_to(KEPT);
+        self.places.shrink_to(KEPT);
     }
 }
 
