@@ -36,8 +36,12 @@ use std::time::Duration;
 const PREPARED_RECORDS: u64 = 8;
 const PREPARE_LEAST: u64 = 128 << 10;
 const PREPARE_MOST: u64 = 1 << 20;
-/// Where nobody waits for a sync there is only made room for records, so much at a time.
-const RESERVED: u64 = 256 << 10;
+/// To fill as much as so long a record takes longer than the sync that also has to write of new blocks.
+const LONG_RECORD: u64 = 32 << 10;
+/// For such, and where nobody waits for a sync, there is only made room: in pieces for some records.
+const RESERVED_RECORDS: u64 = 16;
+const RESERVE_LEAST: u64 = 256 << 10;
+const RESERVE_MOST: u64 = 4 << 20;
 /// Only whole blocks are written: the one that is begun is written again with the next records. So nobody needs to read what surrounds them.
 const BLOCK: u64 = 4096;
 /// Records gather in memory up to this size when nobody waits for them. Then the background is asked to write them: copying them into the system's cache takes longer than making them.
@@ -255,7 +259,7 @@ impl Journal {
         let segment = state.segments.last_mut().expect("begun above");
         let end = (segment.written + buffered + needed).next_multiple_of(BLOCK).min(self.segment_bytes);
         let failed = |source| self.error("extend the journal", segment.number, source);
-        if is_urgent && segment.prepared < end {
+        if is_urgent && segment.prepared < end && needed < LONG_RECORD {
             let piece = (PREPARED_RECORDS * needed).clamp(PREPARE_LEAST, PREPARE_MOST);
             let until = (segment.prepared + piece).max(end).next_multiple_of(BLOCK).min(self.segment_bytes);
             segment.is_dirty = true;
@@ -263,7 +267,8 @@ impl Journal {
             segment.prepared = until;
             segment.reserved = segment.reserved.max(until);
         } else if segment.reserved < end {
-            let until = (segment.reserved + RESERVED).max(end).next_multiple_of(BLOCK).min(self.segment_bytes);
+            let piece = (RESERVED_RECORDS * needed).clamp(RESERVE_LEAST, RESERVE_MOST);
+            let until = (segment.reserved + piece).max(end).next_multiple_of(BLOCK).min(self.segment_bytes);
             segment.is_dirty = true;
             segment.log.reserve(segment.reserved, until - segment.reserved).map_err(failed)?;
             segment.reserved = until;
