@@ -4,27 +4,27 @@
 //! 1. A frame has one owner at a time: a write transaction (as [`Frame`]), then, once handed over, the place in the table or the
 //!    history, until reclamation or the checkpointer gives it back.
 //! 2. Frames of the page size, and of a quarter and an eighth of it, are recycled; the first touch of fresh memory costs more than the copy
-//!    into it. When many fresh ones were needed, others are cut from slabs ahead of time by whoever has time for it ([`FramePool::prepare`]). What is not needed any more goes: a slab when all of it
-//!    has come back.
+//!    into it. Where many are in use, others are cut from slabs by whoever has time for it, before those that are spare have gone ([`FramePool::prepare`]); a large transaction cuts them itself if that was not in time.
+//!    What is not needed any more goes: a slab when all of it has come back.
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
 use crate::layout::{HEADER_BYTES, SMALL_FRAMES};
 use crate::place::Place;
 use crate::prefetch::{CACHE_LINE, line};
-use crate::slab::Slab;
+use crate::slab::{SLAB_BYTES, Slab};
 use crate::sync::{AtomicUsize, Flag, Mutex, Ordering, ShortMutex};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 
-/// So many bytes of fresh frames since frames were last prepared are many.
-const MANY_FRESH: usize = 512 << 10;
+/// So many bytes of frames are many.
+const MANY: usize = 512 << 10;
 /// Frames of the page size are prepared when less memory than this is spare, until there is as much as that.
 const PREPARE_BELOW: usize = 16 << 20;
 const PREPARE_UP_TO: usize = 32 << 20;
 /// Of smaller frames so many times less is kept and prepared.
-const SMALL_SHARE: usize = 4;
+const SMALL_SHARE: usize = 2;
 /// Smaller pages than this have no smaller frames.
 const LEAST_DIVIDED: usize = 4096;
 /// How many lines of a frame are asked for before it is taken.
@@ -109,8 +109,8 @@ struct Class {
     spare_max: usize,
     /// Frames are prepared when fewer than the first are spare, until there are as many as the second.
     prepared: [usize; 2],
-    /// How many were made since some were last prepared.
-    fresh: AtomicUsize,
+    /// Whether so few are spare that some had better be prepared. Changed under the lock of the spare ones.
+    is_low: Flag,
 }
 
 impl Class {
@@ -126,40 +126,58 @@ impl Class {
             idle: AtomicUsize::new(0),
             spare_max,
             prepared,
-            fresh: AtomicUsize::new(0),
+            is_low: Flag::new(true),
         }
     }
 
-    fn lacks(&self, frames: usize) -> bool {
-        self.spare.lock().len() < frames
-    }
-
+    /// Where few frames were ever needed none are prepared.
     fn wants_more(&self) -> bool {
-        self.fresh.load(Ordering::Relaxed) * self.capacity >= MANY_FRESH && self.lacks(self.prepared[0])
+        self.is_low.load(Ordering::Relaxed) && self.made.load(Ordering::Relaxed) * self.capacity >= MANY
     }
 
     fn prepare(&self) {
-        self.fresh.store(0, Ordering::Relaxed);
-        while self.lacks(self.prepared[1]) {
-            let Some(slab) = Slab::make() else { return };
-            // SAFETY: each part is ours, has room for a whole frame, and is zero.
-            let cut = |base| unsafe { FramePool::begin(base, self.capacity, true) };
-            let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).take(self.prepared[1]).map(cut).collect();
-            self.slabs.lock().insert(slab.start(), Cut { _slab: slab, frames: frames.len(), idle: Vec::new() });
+        while self.spare.lock().len() < self.prepared[1] {
+            let Some(frames) = self.cut() else { return };
             self.add_spare(frames);
         }
+    }
+
+    /// Frames from a slab of their own, not more than are prepared at once; `None` if there is no memory for one.
+    fn cut(&self) -> Option<Vec<Frame>> {
+        let slab = Slab::make()?;
+        // SAFETY: each part is ours, has room for a whole frame, and is zero.
+        let cut = |base| unsafe { FramePool::begin(base, self.capacity, true) };
+        let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).take(self.prepared[1]).map(cut).collect();
+        self.slabs.lock().insert(slab.start(), Cut { _slab: slab, frames: frames.len(), idle: Vec::new() });
+        Some(frames)
+    }
+
+    /// A frame from a slab of its own, whose others are spare from now on; `None` where so many may not be.
+    fn cut_one(&self) -> Option<Frame> {
+        if self.prepared[1] * layout(self.capacity).size() < SLAB_BYTES {
+            return None;
+        }
+        let mut frames = self.cut()?;
+        let frame = frames.pop();
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.add_spare(frames);
+        frame
     }
 
     fn add_spare(&self, mut frames: Vec<Frame>) {
         let mut spare = self.spare.lock();
         self.made.fetch_add(frames.len(), Ordering::Relaxed);
         spare.append(&mut frames);
+        self.is_low.store(spare.len() < self.prepared[0], Ordering::Relaxed);
     }
 
     /// A frame that was made before.
     fn take_again(&self) -> Option<Frame> {
         let mut spare = self.spare.lock();
         if let Some(frame) = spare.pop() {
+            if spare.len() + 1 == self.prepared[0] {
+                self.is_low.store(true, Ordering::Relaxed);
+            }
             // Most likely the next one to be taken, which nobody has used for long, or ever.
             if let Some(next) = spare.last() {
                 (0..ASKED_LINES).for_each(|number| line(next.data.as_ptr().wrapping_add(number * CACHE_LINE)));
@@ -226,6 +244,9 @@ impl Class {
                     superfluous.push(frame);
                 }
             }
+            if spare.len() >= self.prepared[0] && self.is_low.load(Ordering::Relaxed) {
+                self.is_low.store(false, Ordering::Relaxed);
+            }
         }
         self.let_go(superfluous);
     }
@@ -248,7 +269,7 @@ fn add(sum: &AtomicUsize, more: usize) {
 }
 
 impl FramePool {
-    /// A pool that keeps at most `spare_bytes` of frames for reuse, and half as many in smaller ones.
+    /// A pool that keeps at most `spare_bytes` of frames for reuse, and as much in smaller ones.
     pub fn new(page_size: usize, spare_bytes: usize) -> FramePool {
         let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
@@ -256,8 +277,8 @@ impl FramePool {
         FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0), uncounted: AtomicUsize::new(0) }
     }
 
-    /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
-    pub fn take(&self, len: usize) -> Frame {
+    /// A frame for a version of at least `len` bytes, header included, for somebody who takes `many` and does not mind a pause now and then. Its contents are arbitrary.
+    pub fn take(&self, len: usize, many: bool) -> Frame {
         let Some(class) = self.classes.iter().find(|class| class.capacity >= len) else {
             let capacity = len.next_multiple_of(64);
             self.odd.fetch_add(capacity, Ordering::Relaxed);
@@ -266,7 +287,9 @@ impl FramePool {
         if let Some(frame) = class.take_again() {
             return frame;
         }
-        class.fresh.fetch_add(1, Ordering::Relaxed);
+        if many && let Some(frame) = class.cut_one() {
+            return frame;
+        }
         class.made.fetch_add(1, Ordering::Relaxed);
         Self::make(class.capacity)
     }
@@ -419,7 +442,7 @@ mod tests {
     #[test]
     fn frames_are_counted_and_recycled() {
         let pool = FramePool::new(4096, 8192);
-        let mut frame = pool.take(1000);
+        let mut frame = pool.take(1000, false);
         frame.body_mut().fill(7);
         assert_eq!(frame.capacity(), 4096);
         let address = frame.bytes().as_ptr();
@@ -433,7 +456,7 @@ mod tests {
             pool.release(&[place]);
         }
         assert_eq!((pool.in_use(), pool.counted()), (0, 0));
-        let again = pool.take(4096);
+        let again = pool.take(4096, false);
         assert_eq!(again.bytes().as_ptr(), address, "the frame is recycled");
         let (place, counted) = FramePool::hand_over(again, 1000);
         pool.count(counted);
@@ -441,7 +464,7 @@ mod tests {
         // SAFETY: as above.
         unsafe { pool.release(&[place]) };
         assert_eq!((pool.in_use(), pool.counted()), (0, 0), "whatever became of it before");
-        let large = pool.take(1 << 20);
+        let large = pool.take(1 << 20, false);
         assert_eq!(large.capacity(), 1 << 20);
         pool.give_back(large);
         assert_eq!(pool.in_use(), 0);
@@ -451,14 +474,14 @@ mod tests {
     fn small_versions_have_small_frames() {
         let pool = FramePool::new(8192, 1 << 20);
         let capacities = [1, 960, 961, 1984, 1985, 8192, 8193].map(|len| {
-            let frame = pool.take(len);
+            let frame = pool.take(len, false);
             let capacity = frame.capacity();
             pool.give_back(frame);
             capacity
         });
         assert_eq!(capacities, [960, 960, 1984, 1984, 8192, 8192, 8256]);
         let pool = FramePool::new(2048, 1 << 20);
-        let frame = pool.take(1);
+        let frame = pool.take(1, false);
         assert_eq!(frame.capacity(), 2048, "pages as small as that are not divided");
         pool.give_back(frame);
     }
@@ -466,18 +489,35 @@ mod tests {
     #[test]
     fn frames_are_prepared_when_many_were_needed() {
         let pool = FramePool::new(4096, 1 << 20);
-        let many = MANY_FRESH / 4096;
-        let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096)).collect();
+        let many = MANY / 4096;
+        let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096, false)).collect();
         assert!(!pool.wants_more());
-        frames.push(pool.take(4096));
+        frames.push(pool.take(4096, false));
         assert!(pool.wants_more());
         pool.prepare();
         assert!(!pool.wants_more());
         let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
         assert_eq!(spare, [0, 0, 256], "frames of the size that was wanted fill the pool");
         assert_eq!(pool.in_use(), many * 4096, "spare frames are in nobody's use");
+        frames.push(pool.take(4096, false));
+        assert!(pool.wants_more(), "fewer than that are spare again");
+        frames.pop().into_iter().for_each(|frame| pool.give_back(frame));
+        assert!(!pool.wants_more());
         frames.into_iter().for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
+    }
+
+    #[test]
+    fn who_takes_many_has_a_slab_cut() {
+        let made = |spare_bytes, many| {
+            let pool = FramePool::new(4096, spare_bytes);
+            pool.give_back(pool.take(4096, many));
+            let class = &pool.classes[2];
+            (class.slabs.lock().len(), class.made.load(Ordering::Relaxed), pool.in_use())
+        };
+        assert_eq!(made(64 << 20, false), (0, 1, 0));
+        assert_eq!(made(64 << 20, true), (1, SLAB_BYTES / (4096 + PREFIX_BYTES), 0));
+        assert_eq!(made(1 << 20, true), (0, 1, 0), "all of a slab would be more than may be spare");
     }
 
     /// Frames that were cut come back beyond what is kept: they are taken again, and a slab goes with its last one.
@@ -487,16 +527,16 @@ mod tests {
         let class = &pool.classes[2];
         class.prepare();
         let idle = || class.idle.load(Ordering::Relaxed);
-        let cut: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
-        let others: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
+        let cut: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
+        let others: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
         assert_eq!((class.slabs.lock().len(), pool.in_use()), (1, 512 * 4096));
         others.into_iter().for_each(|frame| pool.give_back(frame));
         let mut cut = cut.into_iter();
         cut.by_ref().take(200).for_each(|frame| pool.give_back(frame));
         assert_eq!((idle(), pool.in_use()), (200, 56 * 4096), "what is kept are the others");
-        let again: Vec<_> = (0..300).map(|_| pool.take(4096)).collect();
+        let again: Vec<_> = (0..300).map(|_| pool.take(4096, false)).collect();
         assert_eq!((idle(), class.slabs.lock().len(), pool.in_use()), (0, 1, 356 * 4096));
-        assert_eq!(class.fresh.load(Ordering::Relaxed), 256, "none was made for them");
+        assert_eq!(class.made.load(Ordering::Relaxed), 512, "none was made for them");
         again.into_iter().chain(cut).for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
         let spare = std::mem::take(&mut *class.spare.lock());

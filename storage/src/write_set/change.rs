@@ -11,6 +11,9 @@ use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader};
 use crate::place::MAX_REGISTER;
 use crate::{Error, PageId, Result};
 
+/// So many bytes of frames in one transaction are many: whoever waits for it does not notice a pause of some milliseconds.
+const MANY_FRAMES: usize = 1 << 20;
+
 /// Memory for a page that is not there yet, in the hands of who writes it.
 #[derive(Debug)]
 #[must_use = "it is to be put somewhere, or given back"]
@@ -74,6 +77,10 @@ impl WriteSet {
         }
     }
 
+    fn take_frame(&self, capacity: usize) -> Frame {
+        self.store().frames.take(HEADER_BYTES + capacity, self.desk.frame_bytes >= MANY_FRAMES)
+    }
+
     /// Puts the page into a frame of its own that belongs to the newest savepoint, with what it holds if that `stays`.
     fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
         check_len(capacity)?;
@@ -91,7 +98,7 @@ impl WriteSet {
             }
         };
         let kept = if stays { used.len() } else { 0 };
-        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept));
+        let mut frame = self.take_frame(capacity.max(kept));
         frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
         self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: kept, is_stamped: false }, owner, fresh);
@@ -121,7 +128,7 @@ impl WriteSet {
     }
 
     fn put_empty(&mut self, id: PageId, owner: PageId, capacity: usize, fresh: bool) {
-        let frame = self.store().frames.take(HEADER_BYTES + capacity);
+        let frame = self.take_frame(capacity);
         self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: 0, is_stamped: false }, owner, fresh);
     }
@@ -153,7 +160,7 @@ impl WriteSet {
     pub fn blank(&mut self, capacity: usize) -> Result<Blank> {
         check_len(capacity)?;
         self.spill_if_needed()?;
-        Ok(Blank(self.store().frames.take(HEADER_BYTES + capacity)))
+        Ok(Blank(self.take_frame(capacity)))
     }
 
     /// Takes memory back that nothing came of.
