@@ -34,6 +34,8 @@ mod prefetch;
 mod publication;
 #[path = "../../storage/src/sharers.rs"]
 mod sharers;
+#[path = "../../storage/src/slab.rs"]
+mod slab;
 mod sync;
 #[path = "../../storage/src/table.rs"]
 mod table;
