@@ -20,10 +20,11 @@ use std::ptr::NonNull;
 
 /// So many bytes of frames are many.
 const MANY: usize = 512 << 10;
-/// Frames of the page size are prepared when less memory than this is spare, until there is as much as that.
-const PREPARE_BELOW: usize = 16 << 20;
-const PREPARE_UP_TO: usize = 32 << 20;
-/// Of smaller frames so many times less is kept and prepared.
+/// Frames are prepared when less memory than this is spare in those of their size, until there is as much as that: what a busy writer takes while a slab is made, and no more. Where a system below has to find the
+/// memory first all of it is waited for by somebody.
+const PREPARE_BELOW: usize = 2 << 20;
+const PREPARE_UP_TO: usize = 4 << 20;
+/// Of each of the smaller sizes so many times less is kept.
 const SMALL_SHARE: usize = 2;
 /// Smaller pages than this have no smaller frames.
 const LEAST_DIVIDED: usize = 4096;
@@ -114,10 +115,9 @@ struct Class {
 }
 
 impl Class {
-    fn new(capacity: usize, spare_bytes: usize, share: usize) -> Class {
-        let frames = |bytes: usize| bytes / share / capacity;
-        let spare_max = frames(spare_bytes);
-        let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| frames(bytes).min(spare_max));
+    fn new(capacity: usize, spare_bytes: usize) -> Class {
+        let spare_max = spare_bytes / capacity;
+        let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| spare_max.min(bytes / capacity));
         Class {
             capacity,
             spare: ShortMutex::default(),
@@ -272,8 +272,8 @@ impl FramePool {
     /// A pool that keeps at most `spare_bytes` of frames for reuse, and as much in smaller ones.
     pub fn new(page_size: usize, spare_bytes: usize) -> FramePool {
         let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
-        let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes, SMALL_SHARE));
-        let classes = small.chain([Class::new(page_size, spare_bytes, 1)]).collect();
+        let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes / SMALL_SHARE));
+        let classes = small.chain([Class::new(page_size, spare_bytes)]).collect();
         FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0), uncounted: AtomicUsize::new(0) }
     }
 
