@@ -91,7 +91,7 @@ impl Frame {
 /// A slab that frames were cut from.
 struct Cut {
     /// Dropped with the last of them.
-    _slab: Slab,
+    slab: Slab,
     frames: usize,
     /// Those that nobody needs.
     idle: Vec<Frame>,
@@ -135,29 +135,30 @@ impl Class {
         self.is_low.load(Ordering::Relaxed) && self.made.load(Ordering::Relaxed) * self.capacity >= MANY
     }
 
-    fn prepare(&self) {
+    fn prepare(&self, slab: impl Fn() -> Option<Slab>) {
         while self.spare.lock().len() < self.prepared[1] {
-            let Some(frames) = self.cut() else { return };
-            self.add_spare(frames);
+            let Some(slab) = slab() else { return };
+            self.add_spare(self.cut(slab));
         }
     }
 
-    /// Frames from a slab of their own, not more than are prepared at once; `None` if there is no memory for one.
-    fn cut(&self) -> Option<Vec<Frame>> {
-        let slab = Slab::make()?;
-        // SAFETY: each part is ours, has room for a whole frame, and is zero.
+    /// Frames from a slab, not more than are prepared at once.
+    fn cut(&self, slab: Slab) -> Vec<Frame> {
+        // SAFETY: each part is ours, and has room for a whole frame.
         let cut = |base| unsafe { FramePool::begin(base, self.capacity, true) };
         let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).take(self.prepared[1]).map(cut).collect();
-        self.slabs.lock().insert(slab.start(), Cut { _slab: slab, frames: frames.len(), idle: Vec::new() });
-        Some(frames)
+        self.slabs.lock().insert(slab.start(), Cut { slab, frames: frames.len(), idle: Vec::new() });
+        frames
     }
 
-    /// A frame from a slab of its own, whose others are spare from now on; `None` where so many may not be.
-    fn cut_one(&self) -> Option<Frame> {
-        if self.prepared[1] * layout(self.capacity).size() < SLAB_BYTES {
-            return None;
-        }
-        let mut frames = self.cut()?;
+    /// Whether all of a slab may be spare.
+    fn has_room_for_slab(&self) -> bool {
+        self.prepared[1] * layout(self.capacity).size() >= SLAB_BYTES
+    }
+
+    /// A frame from a slab, whose others are spare from now on.
+    fn cut_one(&self, slab: Slab) -> Option<Frame> {
+        let mut frames = self.cut(slab);
         let frame = frames.pop();
         self.made.fetch_add(1, Ordering::Relaxed);
         self.add_spare(frames);
@@ -196,6 +197,22 @@ impl Class {
         self.made.fetch_add(1, Ordering::Relaxed);
         self.add_spare(frames);
         frame
+    }
+
+    /// A slab all of whose frames are spare, if more are than are ever prepared: another size needs it more.
+    fn give_up_slab(&self) -> Option<Slab> {
+        let mut spare = self.spare.lock();
+        if spare.len() < self.prepared[1] + SLAB_BYTES / self.capacity {
+            return None;
+        }
+        let mut found: BTreeMap<usize, usize> = BTreeMap::new();
+        spare.iter().for_each(|frame| *found.entry(Slab::start_of(frame.data)).or_default() += 1);
+        let mut slabs = self.slabs.lock();
+        let is_spare = |(start, count): &(usize, usize)| slabs.get(start).is_some_and(|cut| cut.frames == *count);
+        let (start, count) = found.into_iter().find(is_spare)?;
+        spare.retain(|frame| Slab::start_of(frame.data) != start);
+        self.made.fetch_sub(count, Ordering::Relaxed);
+        slabs.remove(&start).map(|cut| cut.slab)
     }
 
     /// Lets go of frames that nobody needs.
@@ -287,11 +304,19 @@ impl FramePool {
         if let Some(frame) = class.take_again() {
             return frame;
         }
-        if many && let Some(frame) = class.cut_one() {
+        if many
+            && class.has_room_for_slab()
+            && let Some(frame) = self.slab().and_then(|slab| class.cut_one(slab))
+        {
             return frame;
         }
         class.made.fetch_add(1, Ordering::Relaxed);
         Self::make(class.capacity)
+    }
+
+    /// A slab that another size has too many of, or a new one. (A size that wants one has too few itself.)
+    fn slab(&self) -> Option<Slab> {
+        self.classes.iter().find_map(Class::give_up_slab).or_else(Slab::make)
     }
 
     fn make(capacity: usize) -> Frame {
@@ -322,7 +347,7 @@ impl FramePool {
 
     /// Makes spare frames where many were needed, and touches their memory.
     pub fn prepare(&self) {
-        self.classes.iter().filter(|class| class.wants_more()).for_each(Class::prepare);
+        self.classes.iter().filter(|class| class.wants_more()).for_each(|class| class.prepare(|| self.slab()));
     }
 
     /// Takes a frame back that was never handed over.
@@ -507,6 +532,24 @@ mod tests {
         assert_eq!(pool.in_use(), 0);
     }
 
+    /// Memory goes from the size that has too much of it to one that needs it, whole slabs at a time.
+    #[test]
+    fn slabs_go_from_size_to_size() {
+        let pool = FramePool::new(8192, 64 << 20);
+        let in_slab = SLAB_BYTES / (8192 + PREFIX_BYTES);
+        let large: Vec<_> = (0..6 * in_slab).map(|_| pool.take(8192, true)).collect();
+        let slabs = |class: usize| pool.classes[class].slabs.lock().len();
+        assert_eq!([slabs(0), slabs(1), slabs(2)], [0, 0, 6]);
+        let mut large = large.into_iter();
+        let held = large.next();
+        large.for_each(|frame| pool.give_back(frame));
+        let small: Vec<_> = (0..2 * SLAB_BYTES / 1024).map(|_| pool.take(900, true)).collect();
+        assert_eq!([slabs(0), slabs(1), slabs(2)], [2, 0, 4]);
+        assert_eq!(pool.in_use(), 8192 + small.len() * 960);
+        small.into_iter().chain(held).for_each(|frame| pool.give_back(frame));
+        assert_eq!(pool.in_use(), 0);
+    }
+
     #[test]
     fn who_takes_many_has_a_slab_cut() {
         let made = |spare_bytes, many| {
@@ -525,7 +568,7 @@ mod tests {
     fn a_slab_goes_when_all_of_it_has_come_back() {
         let pool = FramePool::new(4096, 1 << 20);
         let class = &pool.classes[2];
-        class.prepare();
+        class.prepare(Slab::make);
         let idle = || class.idle.load(Ordering::Relaxed);
         let cut: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
         let others: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
