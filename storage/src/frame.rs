@@ -4,8 +4,7 @@
 //! 1. A frame has one owner at a time: a write transaction (as [`Frame`]), then, once handed over, the place in the table or the
 //!    history, until reclamation or the checkpointer gives it back.
 //! 2. Frames of the page size, and of a quarter and an eighth of it, are recycled; the first touch of fresh memory costs more than the copy
-//!    into it. Where many are in use, others are cut from slabs by whoever has time for it, before those that are spare have gone ([`FramePool::prepare`]); a large transaction cuts them itself if that was not in time.
-//!    What is not needed any more goes: a slab when all of it has come back.
+//!    into it. Where many are in use, others are cut from slabs by whoever has time for it, before those that are spare have gone ([`FramePool::prepare`]). What is not needed any more goes: a slab when all of it has come back.
 //! 3. `counted` is the memory that limits count: versions that are newest, or that will be freed without any snapshot's help.
 //!    What only snapshots keep is uncounted, or one snapshot taken at the limit would block writers for ever.
 
@@ -151,20 +150,6 @@ impl Class {
         frames
     }
 
-    /// Whether all of a slab may be spare.
-    fn has_room_for_slab(&self) -> bool {
-        self.prepared[1] * layout(self.capacity).size() >= SLAB_BYTES
-    }
-
-    /// A frame from a slab, whose others are spare from now on.
-    fn cut_one(&self, slab: Slab) -> Option<Frame> {
-        let mut frames = self.cut(slab);
-        let frame = frames.pop();
-        self.made.fetch_add(1, Ordering::Relaxed);
-        self.add_spare(frames);
-        frame
-    }
-
     fn add_spare(&self, mut frames: Vec<Frame>) {
         let mut spare = self.spare.lock();
         self.made.fetch_add(frames.len(), Ordering::Relaxed);
@@ -294,20 +279,14 @@ impl FramePool {
         FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0), uncounted: AtomicUsize::new(0) }
     }
 
-    /// A frame for a version of at least `len` bytes, header included, for somebody who takes `many` and does not mind a pause now and then. Its contents are arbitrary.
-    pub fn take(&self, len: usize, many: bool) -> Frame {
+    /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
+    pub fn take(&self, len: usize) -> Frame {
         let Some(class) = self.classes.iter().find(|class| class.capacity >= len) else {
             let capacity = len.next_multiple_of(64);
             self.odd.fetch_add(capacity, Ordering::Relaxed);
             return Self::make(capacity);
         };
         if let Some(frame) = class.take_again() {
-            return frame;
-        }
-        if many
-            && class.has_room_for_slab()
-            && let Some(frame) = self.slab().and_then(|slab| class.cut_one(slab))
-        {
             return frame;
         }
         class.made.fetch_add(1, Ordering::Relaxed);
@@ -467,7 +446,7 @@ mod tests {
     #[test]
     fn frames_are_counted_and_recycled() {
         let pool = FramePool::new(4096, 8192);
-        let mut frame = pool.take(1000, false);
+        let mut frame = pool.take(1000);
         frame.body_mut().fill(7);
         assert_eq!(frame.capacity(), 4096);
         let address = frame.bytes().as_ptr();
@@ -481,7 +460,7 @@ mod tests {
             pool.release(&[place]);
         }
         assert_eq!((pool.in_use(), pool.counted()), (0, 0));
-        let again = pool.take(4096, false);
+        let again = pool.take(4096);
         assert_eq!(again.bytes().as_ptr(), address, "the frame is recycled");
         let (place, counted) = FramePool::hand_over(again, 1000);
         pool.count(counted);
@@ -489,7 +468,7 @@ mod tests {
         // SAFETY: as above.
         unsafe { pool.release(&[place]) };
         assert_eq!((pool.in_use(), pool.counted()), (0, 0), "whatever became of it before");
-        let large = pool.take(1 << 20, false);
+        let large = pool.take(1 << 20);
         assert_eq!(large.capacity(), 1 << 20);
         pool.give_back(large);
         assert_eq!(pool.in_use(), 0);
@@ -499,14 +478,14 @@ mod tests {
     fn small_versions_have_small_frames() {
         let pool = FramePool::new(8192, 1 << 20);
         let capacities = [1, 960, 961, 1984, 1985, 8192, 8193].map(|len| {
-            let frame = pool.take(len, false);
+            let frame = pool.take(len);
             let capacity = frame.capacity();
             pool.give_back(frame);
             capacity
         });
         assert_eq!(capacities, [960, 960, 1984, 1984, 8192, 8192, 8256]);
         let pool = FramePool::new(2048, 1 << 20);
-        let frame = pool.take(1, false);
+        let frame = pool.take(1);
         assert_eq!(frame.capacity(), 2048, "pages as small as that are not divided");
         pool.give_back(frame);
     }
@@ -515,16 +494,16 @@ mod tests {
     fn frames_are_prepared_when_many_were_needed() {
         let pool = FramePool::new(4096, 1 << 20);
         let many = MANY / 4096;
-        let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096, false)).collect();
+        let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096)).collect();
         assert!(!pool.wants_more());
-        frames.push(pool.take(4096, false));
+        frames.push(pool.take(4096));
         assert!(pool.wants_more());
         pool.prepare();
         assert!(!pool.wants_more());
         let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
         assert_eq!(spare, [0, 0, 256], "frames of the size that was wanted fill the pool");
         assert_eq!(pool.in_use(), many * 4096, "spare frames are in nobody's use");
-        frames.push(pool.take(4096, false));
+        frames.push(pool.take(4096));
         assert!(pool.wants_more(), "fewer than that are spare again");
         frames.pop().into_iter().for_each(|frame| pool.give_back(frame));
         assert!(!pool.wants_more());
@@ -536,31 +515,24 @@ mod tests {
     #[test]
     fn slabs_go_from_size_to_size() {
         let pool = FramePool::new(8192, 64 << 20);
-        let in_slab = SLAB_BYTES / (8192 + PREFIX_BYTES);
-        let large: Vec<_> = (0..6 * in_slab).map(|_| pool.take(8192, true)).collect();
-        let slabs = |class: usize| pool.classes[class].slabs.lock().len();
-        assert_eq!([slabs(0), slabs(1), slabs(2)], [0, 0, 6]);
-        let mut large = large.into_iter();
-        let held = large.next();
-        large.for_each(|frame| pool.give_back(frame));
-        let small: Vec<_> = (0..2 * SLAB_BYTES / 1024).map(|_| pool.take(900, true)).collect();
-        assert_eq!([slabs(0), slabs(1), slabs(2)], [2, 0, 4]);
-        assert_eq!(pool.in_use(), 8192 + small.len() * 960);
-        small.into_iter().chain(held).for_each(|frame| pool.give_back(frame));
+        let (small, large) = (&pool.classes[0], &pool.classes[2]);
+        let slabs = || [small, large].map(|class| class.slabs.lock().len());
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            large.prepare(|| pool.slab());
+            let spare = large.spare.lock().len();
+            taken.extend((0..spare).map(|_| pool.take(8192)));
+        }
+        assert_eq!(slabs(), [0, 6]);
+        let held = taken.pop().unwrap();
+        taken.into_iter().for_each(|frame| pool.give_back(frame));
+        small.prepare(|| pool.slab());
+        assert_eq!((slabs(), pool.in_use()), ([3, 3], 8192), "as many as are needed here and not prepared there");
+        assert!(large.slabs.lock().contains_key(&Slab::start_of(held.data)), "but none that is in use");
+        let frames: Vec<_> = (0..3 * SLAB_BYTES / 1024).map(|_| pool.take(900)).collect();
+        assert_eq!((slabs(), pool.in_use()), ([3, 3], 8192 + frames.len() * 960));
+        frames.into_iter().chain([held]).for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
-    }
-
-    #[test]
-    fn who_takes_many_has_a_slab_cut() {
-        let made = |spare_bytes, many| {
-            let pool = FramePool::new(4096, spare_bytes);
-            pool.give_back(pool.take(4096, many));
-            let class = &pool.classes[2];
-            (class.slabs.lock().len(), class.made.load(Ordering::Relaxed), pool.in_use())
-        };
-        assert_eq!(made(64 << 20, false), (0, 1, 0));
-        assert_eq!(made(64 << 20, true), (1, SLAB_BYTES / (4096 + PREFIX_BYTES), 0));
-        assert_eq!(made(1 << 20, true), (0, 1, 0), "all of a slab would be more than may be spare");
     }
 
     /// Frames that were cut come back beyond what is kept: they are taken again, and a slab goes with its last one.
@@ -570,14 +542,14 @@ mod tests {
         let class = &pool.classes[2];
         class.prepare(Slab::make);
         let idle = || class.idle.load(Ordering::Relaxed);
-        let cut: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
-        let others: Vec<_> = (0..256).map(|_| pool.take(4096, false)).collect();
+        let cut: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
+        let others: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
         assert_eq!((class.slabs.lock().len(), pool.in_use()), (1, 512 * 4096));
         others.into_iter().for_each(|frame| pool.give_back(frame));
         let mut cut = cut.into_iter();
         cut.by_ref().take(200).for_each(|frame| pool.give_back(frame));
         assert_eq!((idle(), pool.in_use()), (200, 56 * 4096), "what is kept are the others");
-        let again: Vec<_> = (0..300).map(|_| pool.take(4096, false)).collect();
+        let again: Vec<_> = (0..300).map(|_| pool.take(4096)).collect();
         assert_eq!((idle(), class.slabs.lock().len(), pool.in_use()), (0, 1, 356 * 4096));
         assert_eq!(class.made.load(Ordering::Relaxed), 512, "none was made for them");
         again.into_iter().chain(cut).for_each(|frame| pool.give_back(frame));

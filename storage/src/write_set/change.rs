@@ -11,9 +11,6 @@ use crate::layout::{HEADER_BYTES, MAX_VERSION_BYTES, PageHeader};
 use crate::place::MAX_REGISTER;
 use crate::{Error, PageId, Result};
 
-/// So many bytes of frames in one transaction are many: whoever waits for it does not notice a pause of some milliseconds.
-const MANY_FRAMES: usize = 1 << 20;
-
 /// Memory for a page that is not there yet, in the hands of who writes it.
 #[derive(Debug)]
 #[must_use = "it is to be put somewhere, or given back"]
@@ -77,10 +74,6 @@ impl WriteSet {
         }
     }
 
-    fn take_frame(&self, capacity: usize) -> Frame {
-        self.store().frames.take(HEADER_BYTES + capacity, self.desk.frame_bytes >= MANY_FRAMES)
-    }
-
     /// Puts the page into a frame of its own that belongs to the newest savepoint, with what it holds if that `stays`.
     fn make_private(&mut self, id: PageId, capacity: usize, stays: bool) -> Result<()> {
         check_len(capacity)?;
@@ -98,7 +91,7 @@ impl WriteSet {
             }
         };
         let kept = if stays { used.len() } else { 0 };
-        let mut frame = self.take_frame(capacity.max(kept));
+        let mut frame = self.store().frames.take(HEADER_BYTES + capacity.max(kept));
         frame.body_mut()[..kept].copy_from_slice(&used[..kept]);
         self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: kept, is_stamped: false }, owner, fresh);
@@ -128,7 +121,7 @@ impl WriteSet {
     }
 
     fn put_empty(&mut self, id: PageId, owner: PageId, capacity: usize, fresh: bool) {
-        let frame = self.take_frame(capacity);
+        let frame = self.store().frames.take(HEADER_BYTES + capacity);
         self.desk.frame_bytes += frame.capacity();
         self.put(id, State::Frame { frame, len: 0, is_stamped: false }, owner, fresh);
     }
@@ -160,7 +153,7 @@ impl WriteSet {
     pub fn blank(&mut self, capacity: usize) -> Result<Blank> {
         check_len(capacity)?;
         self.spill_if_needed()?;
-        Ok(Blank(self.take_frame(capacity)))
+        Ok(Blank(self.store().frames.take(HEADER_BYTES + capacity)))
     }
 
     /// Takes memory back that nothing came of.
