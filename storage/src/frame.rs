@@ -116,7 +116,9 @@ struct Class {
 impl Class {
     fn new(capacity: usize, spare_bytes: usize) -> Class {
         let spare_max = spare_bytes / capacity;
-        let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| spare_max.min(bytes / capacity));
+        // None where a slab would be more than half of what may be spare: it would come and go.
+        let is_enough = spare_bytes >= 2 * SLAB_BYTES;
+        let prepared = [PREPARE_BELOW, PREPARE_UP_TO].map(|bytes| if is_enough { bytes / capacity } else { 0 });
         Class {
             capacity,
             spare: ShortMutex::default(),
@@ -125,7 +127,7 @@ impl Class {
             idle: AtomicUsize::new(0),
             spare_max,
             prepared,
-            is_low: Flag::new(true),
+            is_low: Flag::new(is_enough),
         }
     }
 
@@ -141,11 +143,11 @@ impl Class {
         }
     }
 
-    /// Frames from a slab, not more than are prepared at once.
+    /// Frames from a slab.
     fn cut(&self, slab: Slab) -> Vec<Frame> {
         // SAFETY: each part is ours, and has room for a whole frame.
         let cut = |base| unsafe { FramePool::begin(base, self.capacity, true) };
-        let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).take(self.prepared[1]).map(cut).collect();
+        let frames: Vec<Frame> = slab.parts(layout(self.capacity).size()).map(cut).collect();
         self.slabs.lock().insert(slab.start(), Cut { slab, frames: frames.len(), idle: Vec::new() });
         frames
     }
@@ -492,7 +494,7 @@ mod tests {
 
     #[test]
     fn frames_are_prepared_when_many_were_needed() {
-        let pool = FramePool::new(4096, 1 << 20);
+        let pool = FramePool::new(4096, 8 << 20);
         let many = MANY / 4096;
         let mut frames: Vec<_> = (1..many).map(|_| pool.take(4096)).collect();
         assert!(!pool.wants_more());
@@ -501,12 +503,19 @@ mod tests {
         pool.prepare();
         assert!(!pool.wants_more());
         let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
-        assert_eq!(spare, [0, 0, 256], "frames of the size that was wanted fill the pool");
+        let in_slab = SLAB_BYTES / (4096 + PREFIX_BYTES);
+        assert_eq!(spare, [0, 0, 3 * in_slab], "slabs of the size that was wanted");
         assert_eq!(pool.in_use(), many * 4096, "spare frames are in nobody's use");
+        frames.extend((0..3 * in_slab - PREPARE_BELOW / 4096).map(|_| pool.take(4096)));
+        assert!(!pool.wants_more());
         frames.push(pool.take(4096));
         assert!(pool.wants_more(), "fewer than that are spare again");
         frames.pop().into_iter().for_each(|frame| pool.give_back(frame));
         assert!(!pool.wants_more());
+        let small = FramePool::new(4096, 1 << 20);
+        let held: Vec<_> = (0..2 * many).map(|_| small.take(4096)).collect();
+        assert!(!small.wants_more(), "where little may be spare none are prepared");
+        held.into_iter().for_each(|frame| small.give_back(frame));
         frames.into_iter().for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
     }
@@ -540,18 +549,19 @@ mod tests {
     fn a_slab_goes_when_all_of_it_has_come_back() {
         let pool = FramePool::new(4096, 1 << 20);
         let class = &pool.classes[2];
-        class.prepare(Slab::make);
+        class.add_spare(class.cut(Slab::make().unwrap()));
+        let in_slab = SLAB_BYTES / (4096 + PREFIX_BYTES);
         let idle = || class.idle.load(Ordering::Relaxed);
-        let cut: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
+        let cut: Vec<_> = (0..in_slab).map(|_| pool.take(4096)).collect();
         let others: Vec<_> = (0..256).map(|_| pool.take(4096)).collect();
-        assert_eq!((class.slabs.lock().len(), pool.in_use()), (1, 512 * 4096));
+        assert_eq!((class.slabs.lock().len(), pool.in_use()), (1, (in_slab + 256) * 4096));
         others.into_iter().for_each(|frame| pool.give_back(frame));
         let mut cut = cut.into_iter();
         cut.by_ref().take(200).for_each(|frame| pool.give_back(frame));
-        assert_eq!((idle(), pool.in_use()), (200, 56 * 4096), "what is kept are the others");
+        assert_eq!((idle(), pool.in_use()), (200, (in_slab - 200) * 4096), "what is kept are the others");
         let again: Vec<_> = (0..300).map(|_| pool.take(4096)).collect();
-        assert_eq!((idle(), class.slabs.lock().len(), pool.in_use()), (0, 1, 356 * 4096));
-        assert_eq!(class.made.load(Ordering::Relaxed), 512, "none was made for them");
+        assert_eq!((idle(), class.slabs.lock().len(), pool.in_use()), (0, 1, (in_slab + 100) * 4096));
+        assert_eq!(class.made.load(Ordering::Relaxed), in_slab + 256, "none was made for them");
         again.into_iter().chain(cut).for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
         let spare = std::mem::take(&mut *class.spare.lock());
