@@ -8,24 +8,13 @@
 mod shared;
 
 use pentimento_storage::{Options, PageId, Pin, WriteSet};
-use shared::{assert_clean, begin, create};
+use shared::{Random, assert_clean, begin, create};
 use std::collections::BTreeMap;
 
 const CAPACITY: usize = 64 << 20;
 
 /// What each page holds, and what the one beside it does, if there is one.
 type Model = BTreeMap<PageId, (u8, Option<u8>)>;
-
-/// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        ((mixed ^ (mixed >> 31)) % n as u64) as usize
-    }
-}
 
 fn write(set: &mut WriteSet, id: PageId, byte: u8, len: usize) {
     let page = set.page_mut(id, len).unwrap();

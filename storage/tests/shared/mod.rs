@@ -93,3 +93,15 @@ pub fn assert_clean(store: &Arc<Store>) {
     store.check(&mut |finding| findings.push(finding.to_string()));
     assert!(findings.is_empty(), "{findings:#?}");
 }
+
+/// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+pub struct Random(pub u64);
+
+impl Random {
+    /// Some number less than `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        ((mixed ^ (mixed >> 31)) % n as u64) as usize
+    }
+}
