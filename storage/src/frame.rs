@@ -138,7 +138,11 @@ impl Class {
 
     fn prepare(&self, slab: impl Fn() -> Option<Slab>) {
         while self.spare.lock().len() < self.prepared[1] {
-            let Some(slab) = slab() else { return };
+            let Some(slab) = slab() else {
+                // Not to be asked again by every commit: when so few are spare the next time.
+                let _spare = self.spare.lock();
+                return self.is_low.store(false, Ordering::Relaxed);
+            };
             self.add_spare(self.cut(slab));
         }
     }
@@ -500,7 +504,9 @@ mod tests {
         assert!(!pool.wants_more());
         frames.push(pool.take(4096));
         assert!(pool.wants_more());
-        pool.prepare();
+        pool.classes[2].prepare(|| None);
+        assert!(!pool.wants_more(), "nobody asks again and again for memory that is not there");
+        pool.classes[2].prepare(Slab::make);
         assert!(!pool.wants_more());
         let spare: Vec<usize> = pool.classes.iter().map(|class| class.spare.lock().len()).collect();
         let in_slab = SLAB_BYTES / (4096 + PREFIX_BYTES);
