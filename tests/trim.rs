@@ -94,6 +94,24 @@ fn a_checkpoint_that_is_asked_for_leaves_little_beside_what_is_needed() {
     assert_sees(&db.snapshot().unwrap(), &state);
 }
 
+/// Room is made for many records when a long one comes. If no others follow it is given back, however little the journal holds.
+#[test]
+fn room_for_records_that_did_not_come_is_given_back() {
+    for durability in [Durability::None, Durability::Sync] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.pent");
+        let db = Database::builder().durability(durability).open(&path).unwrap();
+        let state = State::from([("entries".to_owned(), Arc::new([(b"long".to_vec(), pattern(1, 250_000))].into()))]);
+        let mut txn = db.begin_write().unwrap();
+        txn.tree("entries").unwrap().insert("long", pattern(1, 250_000)).unwrap();
+        txn.commit().unwrap();
+        assert!(blocks(&path).1 >= 2 << 20, "room was made");
+        db.checkpoint().unwrap();
+        assert!(blocks(&path).1 <= 1 << 20, "{} bytes of the journal were left", blocks(&path).1);
+        assert_sees(&db.snapshot().unwrap(), &state);
+    }
+}
+
 #[test]
 fn a_store_at_rest_gives_back_what_it_kept_for_later() {
     let dir = tempfile::tempdir().unwrap();

@@ -148,7 +148,7 @@ fn the_last_record_of_the_journal() {
     let stores = Stores::new();
     let store = stores.crashed("app.pent");
     let at = record(&store, 7);
-    flip(&stores.path("app.pent-journal-1"), at + 40);
+    flip(&stores.path("app.pent-journal-2"), at + 40);
     assert_snapshot!("torn_journal", shown(&store, &["journal", "app.pent", "--pending"]));
     judge(&store, "torn");
 }
@@ -158,7 +158,7 @@ fn a_record_in_the_middle_of_the_journal() {
     let stores = Stores::new();
     let store = stores.crashed("app.pent");
     let at = record(&store, 5);
-    flip(&stores.path("app.pent-journal-1"), at + 40);
+    flip(&stores.path("app.pent-journal-2"), at + 40);
     assert_snapshot!("middle_journal", shown(&store, &["journal", "app.pent", "--pending"]));
     judge(&store, "middle");
 }
@@ -167,7 +167,7 @@ fn a_record_in_the_middle_of_the_journal() {
 fn the_header_of_the_journal() {
     let stores = Stores::new();
     let store = stores.crashed("app.pent");
-    flip(&stores.path("app.pent-journal-1"), 33);
+    flip(&stores.path("app.pent-journal-2"), 33);
     assert_snapshot!("header_journal", shown(&store, &["journal", "app.pent"]));
     judge(&store, "header");
 }

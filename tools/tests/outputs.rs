@@ -134,7 +134,7 @@ fn a_store_with_a_journal() {
     assert_snapshot!("crashed_check", show(&["check", "app.pent"]));
     assert_snapshot!("crashed_scan", show(&["scan", "app.pent", "orders", "--from", "order-001", "--limit", "3"]));
     assert_snapshot!("crashed_count", show(&["count", "app.pent", "orders"]));
-    let journal = stores.path("app.pent-journal-1");
+    let journal = stores.path("app.pent-journal-2");
     assert!(journal.exists(), "looking recovers nothing");
     // What was read is what an opening brings back.
     let dumped = common::pent(&store, &["dump", "app.pent"]).stdout;

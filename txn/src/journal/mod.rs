@@ -484,19 +484,20 @@ impl Journal {
 
     /// A checkpoint begins: if much has gathered, later records go to another segment, so that this one can be reused soon.
     pub fn checkpoint_begins(&self) {
-        self.switch_beyond(self.segment_bytes / 8);
+        self.switch_beyond(self.segment_bytes / 8, u64::MAX);
     }
 
-    /// A checkpoint begins after which little shall be left: as [`checkpoint_begins`](Journal::checkpoint_begins), but less stays in the segment.
+    /// A checkpoint begins after which little shall be left: as [`checkpoint_begins`](Journal::checkpoint_begins), but a segment that holds less goes as well, and one with much room for records to come.
     pub fn thorough_checkpoint_begins(&self) {
-        self.switch_beyond((self.segment_bytes / 8).min(PREPARE_MOST));
+        self.switch_beyond((self.segment_bytes / 8).min(PREPARE_MOST), (self.segment_bytes / 4).min(PREPARE_MOST));
     }
 
-    fn switch_beyond(&self, limit: u64) {
+    fn switch_beyond(&self, written: u64, reserved: u64) {
         let mut state = self.state.lock();
         self.since_checkpoint.store(0, Ordering::Relaxed);
-        let current = state.segments.last().map_or(0, |segment| segment.written);
-        state.switch = current + state.buffer.len() as u64 > limit;
+        let buffered = state.buffer.len() as u64;
+        let is_beyond = |segment: &Segment| segment.written + buffered > written || segment.reserved > reserved;
+        state.switch = state.segments.last().is_some_and(is_beyond);
     }
 
     /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
