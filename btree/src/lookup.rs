@@ -14,7 +14,7 @@ use crate::delta;
 use crate::layout::{CHILD, HEAD, HEADER, KIND_DELTA, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
 use crate::node::{Node, Stored, damaged, place_within};
 use crate::pages::{Fault, ReadPages};
-use crate::search::{equal, lower_bound};
+use crate::search::{equal, lower_bound, lower_bound_near};
 use crate::value::ValueLocation;
 
 /// Prefixes are compared as one word, so they must be shorter than one.
@@ -68,16 +68,19 @@ impl<'p> Probe<'p> {
         Some(Probe { body, prefix_len, prefix, heads, leftmost, children_at, offsets_at, cells_at })
     }
 
-    /// How many heads are less than that of `key`, whether the next one is equal, and what of `key` follows the node's prefix.
+    /// How many heads are less than that of `key`, whether the next one is equal, and what of `key` follows the node's prefix. Looks first where `share` of them are less, in parts of [`Hint::WHOLE`].
     #[inline(always)]
-    fn search<'k>(&self, key: &'k [u8]) -> Option<(usize, bool, &'k [u8])> {
+    fn search<'k>(&self, key: &'k [u8], share: Option<u32>) -> Option<(usize, bool, &'k [u8])> {
         let start = key.first_chunk().map_or_else(|| short_word(key), |bytes| u64::from_le_bytes(*bytes));
         if (start ^ self.prefix) & ((1 << (8 * self.prefix_len)) - 1) != 0 {
             return None;
         }
         let suffix = key.get(self.prefix_len..)?;
         let head = head_of(suffix);
-        let first = lower_bound(self.heads, head);
+        let first = match share {
+            Some(share) => lower_bound_near(self.heads, head, self.guess(share)),
+            None => lower_bound(self.heads, head),
+        };
         let equal = self.heads.get(first).is_some_and(|bytes| u32::from_le_bytes(*bytes) == head);
         Some((first, equal, suffix))
     }
@@ -92,10 +95,15 @@ impl<'p> Probe<'p> {
         Some(share.min(u64::from(Hint::WHOLE)) as u32)
     }
 
+    #[inline(always)]
+    fn guess(&self, share: u32) -> usize {
+        self.heads.len() * share as usize / Hint::WHOLE as usize
+    }
+
     /// Asks for the heads and the children about `share` of the way from the first to the last, in parts of [`Hint::WHOLE`].
     #[inline(always)]
     fn prefetch_around(&self, share: u32) {
-        let number = self.heads.len() * share as usize / Hint::WHOLE as usize;
+        let number = self.guess(share);
         for number in [number.saturating_sub(GUESS_ERROR), number + GUESS_ERROR] {
             prefetch_line(self.heads.as_flattened(), number * HEAD);
             prefetch_line(self.body, self.children_at + number * CHILD);
@@ -109,8 +117,8 @@ impl<'p> Probe<'p> {
 
     /// The child under which `key` belongs and its number, if the heads alone tell.
     #[inline(always)]
-    fn route(&self, key: &[u8]) -> Option<(usize, PageId)> {
-        match self.search(key)? {
+    fn route(&self, key: &[u8], share: Option<u32>) -> Option<(usize, PageId)> {
+        match self.search(key, share)? {
             (_, true, _) => None,
             (index, ..) => Some((index, self.child(index)?)),
         }
@@ -130,7 +138,7 @@ impl<'p> Probe<'p> {
     /// The number of the entry of `key` and its value, or that there is none.
     #[inline(always)]
     fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
-        let (index, true, suffix) = self.search(key)? else { return Some(None) };
+        let (index, true, suffix) = self.search(key, None)? else { return Some(None) };
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
         let value = value(self.body, self.cells_at + usize::from(offset), suffix)?;
         Some(Some((index, value)))
@@ -139,7 +147,7 @@ impl<'p> Probe<'p> {
     /// The same, in the delta of a leaf whose body is `base`.
     #[inline(always)]
     fn entry_beside(&self, base: &'p [u8], key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
-        let (index, true, suffix) = self.search(key)? else { return Some(None) };
+        let (index, true, suffix) = self.search(key, None)? else { return Some(None) };
         let offset = usize::from(u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?));
         let (base_at, base_len) = delta::base_of(self.leftmost);
         if base.len() != base_at + base_len {
@@ -279,7 +287,7 @@ pub(crate) fn descend_until<'p, P: ReadPages>(
             if let Some(share) = about {
                 probe.prefetch_around(share);
             }
-            child = probe.route(key);
+            child = probe.route(key, about);
             if level > 1 || unread == 0 {
                 share = child.and_then(|(number, _)| probe.share(key, number));
             }

@@ -4,6 +4,7 @@
 //! heads; no allocation. In a damaged node the answer is some index up to the count, or a fault.
 
 use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 use std::ops::Bound;
 
 use crate::layout::head_of;
@@ -13,10 +14,45 @@ use crate::pages::Fault;
 /// Longer keys are compared by a call.
 const INLINE_MAX: usize = 64;
 
-/// How many heads are less than `head`. (The standard library's search selects instead of branching.)
+/// So many heads are compared at once: no comparison waits for another one.
+const WINDOW: usize = 16;
+
+/// How many heads of a window are less than `head`.
+#[inline(always)]
+fn count_less(window: &[[u8; 4]; WINDOW], head: u32) -> usize {
+    window.iter().map(|bytes| u32::from(u32::from_le_bytes(*bytes) < head)).sum::<u32>() as usize
+}
+
+/// How many heads are less than `head`: halved, selecting instead of branching, down to a window.
 #[inline(always)]
 pub(crate) fn lower_bound(heads: &[[u8; 4]], head: u32) -> usize {
-    heads.partition_point(|bytes| u32::from_le_bytes(*bytes) < head)
+    let is_less = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes) < head;
+    let (mut low, mut len) = (0, heads.len());
+    while len > WINDOW {
+        let middle = low + len / 2;
+        low = select_unpredictable(heads.get(middle).is_some_and(is_less), middle, low);
+        len -= len / 2;
+    }
+    // What is before it is less.
+    let start = low.min(heads.len().saturating_sub(WINDOW));
+    match heads[start..].first_chunk() {
+        Some(window) => start + count_less(window, head),
+        None => heads.partition_point(is_less),
+    }
+}
+
+/// The same, for somebody who knows about how many these are.
+#[inline(always)]
+pub(crate) fn lower_bound_near(heads: &[[u8; 4]], head: u32, guess: usize) -> usize {
+    let last = heads.len().saturating_sub(WINDOW);
+    let start = guess.saturating_sub(WINDOW / 2).min(last);
+    if let Some(window) = heads[start..].first_chunk() {
+        let less = count_less(window, head);
+        if (less > 0 || start == 0) && (less < WINDOW || start == last) {
+            return start + less;
+        }
+    }
+    lower_bound(heads, head)
 }
 
 /// Whether two slices are equal. Unlike `==` it calls nothing and takes the same turns whatever the length is from 8 to 15, from 16 to 23 and so on:
@@ -128,11 +164,14 @@ mod tests {
 
     #[test]
     fn lower_bound_counts_lesser_heads() {
-        for n in 0..40u32 {
+        for n in 0..80u32 {
             let heads: Vec<[u8; 4]> = (0..n).map(|i| (i / 2 * 2).to_le_bytes()).collect();
             for head in 0..n + 2 {
                 let expected = heads.iter().filter(|bytes| u32::from_le_bytes(**bytes) < head).count();
                 assert_eq!(lower_bound(&heads, head), expected);
+                for guess in 0..n as usize + 2 {
+                    assert_eq!(lower_bound_near(&heads, head, guess), expected, "whatever the guess");
+                }
             }
         }
     }
