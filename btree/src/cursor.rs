@@ -209,7 +209,7 @@ impl Cursor {
         front.leaf = leaf.page;
         front.low = leaf.start_of(&self.start)?;
         if leaf.count() < front.low + NEAR {
-            front.path.prefetch_next(pages)?;
+            front.beyond = front.path.prefetch_next(pages)?.unwrap_or(PageId::NONE);
         }
         front.high = leaf.end_of(&self.end)?;
         front.edge = front.high < leaf.count();

@@ -10,7 +10,7 @@ use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
 use crate::delta;
 use crate::layout::{
-    HEADER, Header, KIND_DELTA, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header,
+    HEADER, Header, KIND_DELTA, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header, head_of,
 };
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
@@ -303,17 +303,39 @@ impl<'p> Node<'p> {
         Ok(Parts { prefix: self.prefix, suffix: self.suffix(index)? })
     }
 
-    /// Whether key `index` is less than key `at` of another node.
+    /// Whether key `index` is less than key `at` of another node. In a damaged tree, too, no chain of keys each of which precedes the next comes back to where it began.
     pub fn precedes(&self, index: usize, other: &Node<'_>, at: usize) -> Result<bool, Fault> {
-        // Heads tell the order of most keys, without a look at the cells.
-        if self.prefix.is_empty()
-            && other.prefix.is_empty()
-            && let (Some(head), Some(other_head)) = (self.head(index), other.head(at))
-            && head != other_head
-        {
-            return Ok(head < other_head);
+        // Prefixes and heads tell the order of most keys, without a look at the cells.
+        let shared = self.prefix.len().min(other.prefix.len());
+        let mut order = self.prefix[..shared].cmp(&other.prefix[..shared]);
+        if order == Ordering::Equal {
+            order = self.word_at(index, shared)?.cmp(&other.word_at(at, shared)?);
         }
-        Ok(self.key(index)?.cmp(&other.key(at)?) == Ordering::Less)
+        if order == Ordering::Equal {
+            order = self.key_as_noted(index)?.cmp(&other.key_as_noted(at)?);
+        }
+        Ok(order == Ordering::Less)
+    }
+
+    /// Key `index`, if it begins as its head says: else cells could contradict what was told by heads alone.
+    fn key_as_noted(&self, index: usize) -> Result<Parts<'p>, Fault> {
+        let key = self.key(index)?;
+        if self.head(index) != Some(head_of(key.suffix)) {
+            return Err(self.fault("a key does not begin as its head says"));
+        }
+        Ok(key)
+    }
+
+    /// Four bytes of key `index`, or zeros behind its end, from byte `from` on, which lies in the prefix or just behind it.
+    #[inline(always)]
+    fn word_at(&self, index: usize, from: usize) -> Result<u32, Fault> {
+        let Some(head) = self.head(index) else { return Err(self.fault("there is no such entry")) };
+        let rest = &self.prefix[from..];
+        Ok(match rest.first_chunk() {
+            Some(word) => u32::from_be_bytes(*word),
+            // With as much of the head as there is room for.
+            None => rest.iter().rev().fold(head, |word, byte| word >> 8 | u32::from(*byte) << 24),
+        })
     }
 
     /// Asks for the lines of entry `index` of a leaf that a small entry takes, if there is such an entry.
@@ -425,5 +447,59 @@ impl Stored<'_> {
             Stored::Inline(bytes) => bytes.len(),
             Stored::Large(..) => LARGE_REF,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryPages;
+    use crate::tree_mut::{TreeMut, create};
+
+    /// The page of a leaf with these keys.
+    fn leaf(pages: &mut MemoryPages, keys: &[Vec<u8>]) -> PageId {
+        let root = create(pages).unwrap();
+        TreeMut::new(pages, root).bulk_load(keys.iter().map(|key| (key, b""))).unwrap();
+        root
+    }
+
+    #[test]
+    fn keys_of_two_nodes_compare_as_whole_keys_do() {
+        let mut pages = MemoryPages::new(8192);
+        let endings = [&b""[..], &[0], &[0, 0], &[0, 0, 0, 0], &[0, 0, 0, 0, 1], &[1], b"pqrs", b"pqrst", &[255, 0, 7]];
+        let with = |start: &str| -> Vec<Vec<u8>> {
+            endings.iter().map(|ending| [start.as_bytes(), ending].concat()).collect()
+        };
+        let all: Vec<Vec<Vec<u8>>> = ["", "p", "pq", "pqr", "pqrs", "pqrst", "pqrstu", "q"].map(with).to_vec();
+        let leaves: Vec<PageId> = all.iter().map(|keys| leaf(&mut pages, keys)).collect();
+        let nodes: Vec<Node<'_>> = leaves.iter().map(|page| Node::read(&pages, *page).unwrap()).collect();
+        assert!(
+            nodes.iter().map(|node| node.prefix.len()).eq([0, 1, 2, 3, 4, 5, 6, 1]),
+            "the prefixes are what is tested"
+        );
+        for (node, keys) in nodes.iter().zip(&all) {
+            for (other, others) in nodes.iter().zip(&all) {
+                for (index, key) in keys.iter().enumerate() {
+                    for (at, than) in others.iter().enumerate() {
+                        assert_eq!(node.precedes(index, other, at).unwrap(), key < than, "{key:?} and {than:?}");
+                    }
+                    assert!(node.precedes(index, node, keys.len()).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_heads_do_not_tell_they_must_be_right() {
+        let mut pages = MemoryPages::new(8192);
+        let [left, right] = ["bcde", "cdef"].map(|start| {
+            let keys = ["1", "2"].map(|ending| [start, ending].concat().into_bytes());
+            leaf(&mut pages, &[vec![start.as_bytes()[0]], keys[0].clone(), keys[1].clone()])
+        });
+        let [left, right] = [left, right].map(|page| Node::read(&pages, page).unwrap());
+        assert!(left.precedes(1, &right, 1).unwrap() && !right.precedes(1, &left, 1).unwrap());
+        // Heads that are those of the other leaf.
+        let wrong = Node { heads: right.heads, prefix: right.prefix, ..left };
+        assert!(wrong.precedes(1, &right, 1).is_err() && right.precedes(1, &wrong, 1).is_err());
     }
 }

@@ -159,16 +159,17 @@ impl Path {
         Ok((path, leaf))
     }
 
-    /// Asks for the next leaf, if it has the same parent.
-    pub fn prefetch_next<P: ReadPages>(&self, pages: &P) -> Result<(), P::Error> {
-        if let Some(top) = self.len().checked_sub(1) {
-            let (page, number) = self.step(top);
-            let parent = Node::read(pages, page)?;
-            if number < parent.count() {
-                pages.prefetch(parent.child(number + 1)?);
-            }
+    /// Tells the next leaf, if it has the same parent, and asks for it.
+    pub fn prefetch_next<P: ReadPages>(&self, pages: &P) -> Result<Option<PageId>, P::Error> {
+        let Some(top) = self.len().checked_sub(1) else { return Ok(None) };
+        let (page, number) = self.step(top);
+        let parent = Node::read(pages, page)?;
+        if number == parent.count() {
+            return Ok(None);
         }
-        Ok(())
+        let next = parent.child(number + 1)?;
+        pages.prefetch(next);
+        Ok(Some(next))
     }
 
     /// Steps to the next leaf, or to the previous one; `None` when there is none. Tells the leaf beyond it, too, if it has the same parent and `looks_beyond`, and asks for it.

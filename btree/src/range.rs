@@ -20,6 +20,8 @@ pub type Entry<'p> = (Key<'p>, &'p [u8]);
 
 /// How much of the next leaf is asked for with each entry, in lines: a walk that has left one leaf will most likely go on.
 const ASKED_LINES: usize = 2;
+/// How much of it is asked for at once where a range begins near the end of a leaf, in bytes.
+const ASKED_BEFORE: usize = 6 * CACHE_LINE;
 /// How much of the next leaf is asked for in all, in bytes.
 const ASKED_MAX: usize = 8192;
 
@@ -94,7 +96,8 @@ impl<'p, P: ReadPages> Range<'p, P> {
         match self.cursor.begin(self.pages)? {
             Some((leaf, Span { start: low, end: high })) => {
                 let steady = low + AT_FIRST;
-                self.front = Window { leaf, low, high, steady, beyond: Hint::NONE, asked: ASKED_MAX };
+                let (beyond, asked) = self.beyond(true, ASKED_BEFORE);
+                self.front = Window { leaf, low, high, steady, beyond, asked };
                 Ok(())
             }
             None => self.enter(true),
@@ -104,6 +107,12 @@ impl<'p, P: ReadPages> Range<'p, P> {
     #[inline(always)]
     fn window(&mut self, at_front: bool) -> Option<&mut Window<'p>> {
         if at_front || self.shared { Some(&mut self.front) } else { self.back.as_deref_mut() }
+    }
+
+    /// The leaf that an end will enter next, if it is known, of which `asked` bytes were asked for, and so many.
+    #[inline(always)]
+    fn beyond(&self, at_front: bool, asked: usize) -> (Hint, usize) {
+        self.cursor.beyond(at_front).map_or((Hint::NONE, ASKED_MAX), |page| (self.pages.hint(page), asked))
     }
 
     fn clear(&mut self) {
@@ -125,15 +134,8 @@ impl<'p, P: ReadPages> Range<'p, P> {
         self.shared = matches!((&front, &back), (Some(front), Some(back)) if front.0 == back.0);
         // The window of the end that did not move changes only if they have met.
         if let Some((_, left)) = if at_front || self.shared { front } else { back } {
-            let beyond = self.cursor.beyond(at_front);
-            let window = Window {
-                leaf,
-                low: left.start,
-                high: left.end,
-                steady: 0,
-                beyond: beyond.map_or(Hint::NONE, |page| self.pages.hint(page)),
-                asked: if beyond.is_some() { 0 } else { ASKED_MAX },
-            };
+            let (beyond, asked) = self.beyond(at_front, 0);
+            let window = Window { leaf, low: left.start, high: left.end, steady: 0, beyond, asked };
             if at_front || self.shared {
                 self.front = window;
             } else {
