@@ -16,7 +16,7 @@ use crate::write_set::{Left, OnDesk, Private, State, WriteSet, stamp};
 use crate::{PageId, Timestamp};
 
 /// How many superseded versions are handed to reclamation at once.
-const ADDED_AT_ONCE: usize = 8;
+const ADDED_AT_ONCE: usize = 64;
 
 /// How many pages ahead the entry of one is asked for.
 const PAGES_AHEAD: usize = 8;
@@ -60,8 +60,8 @@ impl WriteSet {
         let at = self.birth();
         self.forget_savepoints();
         let WriteSet { desk, base, .. } = self;
-        let (store, OnDesk { pages, nodes, left, .. }) = (base.store(), &mut **desk);
-        let mut superseded = SupersededBy::new(store, nodes);
+        let (store, OnDesk { pages, nodes, superseded, left, .. }) = (base.store(), &mut **desk);
+        let mut superseded = SupersededBy { store, some: superseded, all: 0, nodes };
         let mut freed = Vec::new();
         let (mut counted, versions) = (0, pages.len() as u64);
         let planted = store.options.has(Bug::PublishBeforeInstall);
@@ -97,32 +97,24 @@ impl WriteSet {
 /// judged before the commit is published.
 struct SupersededBy<'s> {
     store: &'s Store,
-    some: [Superseded; ADDED_AT_ONCE],
-    len: usize,
+    some: &'s mut Vec<Superseded>,
     all: usize,
     nodes: &'s mut Nodes,
 }
 
-impl<'s> SupersededBy<'s> {
-    fn new(store: &'s Store, nodes: &'s mut Nodes) -> SupersededBy<'s> {
-        const NOTHING: Superseded =
-            Superseded { id: PageId::NONE, is_value: false, birth: Timestamp::ZERO, end: Timestamp::ZERO, bytes: 0 };
-        SupersededBy { store, some: [NOTHING; ADDED_AT_ONCE], len: 0, all: 0, nodes }
-    }
-
+impl SupersededBy<'_> {
     fn push(&mut self, superseded: Superseded) {
-        if self.len == ADDED_AT_ONCE {
-            self.store.reclaimer.lock().add(&self.some);
-            self.len = 0;
+        if self.some.len() == ADDED_AT_ONCE {
+            self.store.reclaimer.lock().add(self.some);
         }
-        self.some[self.len] = superseded;
-        (self.len, self.all) = (self.len + 1, self.all + 1);
+        self.some.push(superseded);
+        self.all += 1;
     }
 
     /// Tells how many versions had better be judged or freed now.
-    fn finish(&self) -> Option<usize> {
+    fn finish(&mut self) -> Option<usize> {
         let mut reclaimer = self.store.reclaimer.lock();
-        reclaimer.add(&self.some[..self.len]);
+        reclaimer.add(self.some);
         reclaimer.is_due(self.store).then_some(RECLAIM_BUDGET + 2 * self.all)
     }
 }
@@ -131,7 +123,7 @@ impl Store {
     /// A bounded amount of reclamation, if one is due.
     pub(crate) fn reclaim_if(&self, due: Option<usize>) {
         if let Some(budget) = due {
-            self.reclaim(budget);
+            self.reclaim_at_once(budget);
         }
     }
 

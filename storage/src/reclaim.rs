@@ -17,11 +17,13 @@ use crate::named::Named;
 use crate::place::Place;
 use crate::planted::Bug;
 use crate::store::Store;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, pass_on};
 use crate::table_page::TableRef;
 use crate::{PageId, Timestamp};
 use std::collections::VecDeque;
 
+/// How many versions one pass judges or frees, where nobody wants more at once.
+const JUDGED_AT_ONCE: usize = 128;
 /// Memory for so many versions is kept between passes.
 const KEPT: usize = 1024;
 
@@ -140,9 +142,9 @@ impl Reclaimer {
         }
     }
 
-    /// Versions that a commit superseded.
-    pub fn add(&mut self, superseded: &[Superseded]) {
-        self.pending.extend(superseded);
+    /// Takes versions that a commit superseded.
+    pub fn add(&mut self, superseded: &mut Vec<Superseded>) {
+        self.pending.extend(superseded.drain(..));
     }
 
     /// Whether enough has gathered that a pass is worth its look at all registrations.
@@ -421,27 +423,31 @@ impl Reclaimer {
             .collect()
     }
 
-    /// The look at the end of a checkpoint: each settled frame (with its version's life) is kept for whoever may be reading it, else freed.
-    /// The caller has dropped its own registration.
-    pub fn retire_frames(&mut self, store: &Store, frames: impl IntoIterator<Item = (Place, Timestamp, Timestamp)>) {
+    /// The look at the end of a checkpoint, which has dropped its own registration: all pins that may be reading a frame that it has settled. Who registers later finds slots.
+    pub fn readers_of_settled(&mut self, store: &Store) -> Vec<Timestamp> {
+        self.look(store);
+        self.readers.clone()
+    }
+
+    /// Each settled frame (with its version's life) is kept for whoever may be reading it, else freed. `readers` are from that look; what is charged to one that has gone since the next pass finds.
+    pub fn retire_frames(&mut self, store: &Store, frames: &[(Place, Timestamp, Timestamp)], readers: &[Timestamp]) {
         if store.is_poisoned() {
             // Kept until the store goes: there are no passes any more.
-            for (place, birth, _) in frames {
+            for &(place, birth, _) in frames {
                 self.kept.charge(Timestamp::MAX, KeptFrame { place, birth, bytes: 0 }, &[]);
             }
             return;
         }
-        self.look(store);
         let mut free = Vec::new();
-        for (place, birth, end) in frames {
-            match Charges::<KeptFrame>::newest_needing(&self.readers, birth, end) {
+        for &(place, birth, end) in frames {
+            match Charges::<KeptFrame>::newest_needing(readers, birth, end) {
                 Some(pin) => {
                     // SAFETY: the frame was the checkpointer's to retire, once.
                     let bytes = unsafe {
                         store.frames.uncount(place);
                         store.frames.capacity_of(place) as u64
                     };
-                    self.kept.charge(pin, KeptFrame { place, birth, bytes }, &self.readers);
+                    self.kept.charge(pin, KeptFrame { place, birth, bytes }, readers);
                 }
                 None => free.push(place),
             }
@@ -452,9 +458,27 @@ impl Reclaimer {
 }
 
 impl Store {
-    /// One bounded pass of reclamation.
+    /// Judges or frees about `budget` versions, some at a time: whoever waits for the reclaimer's lock, as each commit may, gets it in between.
     pub fn reclaim(&self, budget: usize) -> Progress {
-        self.reclaimer.lock().pass(self, budget)
+        let mut total = Progress::default();
+        let mut left = budget;
+        while left > 0 {
+            let some = left.min(JUDGED_AT_ONCE);
+            left -= some;
+            let mut reclaimer = self.reclaimer.lock();
+            let progress = reclaimer.pass(self, some);
+            pass_on(reclaimer);
+            total = Progress { freed: total.freed + progress.freed, waiting: progress.waiting };
+            if progress.waiting == 0 {
+                break;
+            }
+        }
+        total
+    }
+
+    /// One pass for who has just committed. (Not passed on: he would soon wait for somebody who must be woken first.)
+    pub(crate) fn reclaim_at_once(&self, budget: usize) {
+        self.reclaimer.lock().pass(self, budget);
     }
 
     /// Gives back everything that nobody needs, however much that is.

@@ -45,6 +45,11 @@ mod real {
         let _ = rustix::process::nice(NICENESS);
     }
 
+    /// Releases a lock to whoever waits for it, if somebody does: for a thread that will soon ask for it again.
+    pub(crate) fn pass_on<T>(guard: MutexGuard<'_, T>) {
+        MutexGuard::unlock_fair(guard);
+    }
+
     /// Milliseconds since some moment, for people: cheap to ask, and a few milliseconds late.
     pub(crate) fn coarse_ms() -> u64 {
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -74,6 +79,11 @@ mod real {
     /// A sequentially consistent fence.
     pub fn fence_after_exchange() {
         fence(Ordering::SeqCst);
+    }
+
+    /// Under a schedule anybody may be next.
+    pub(crate) fn pass_on<T>(guard: MutexGuard<'_, T>) {
+        drop(guard);
     }
 
     /// Under a schedule nobody stands back.

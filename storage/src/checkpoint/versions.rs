@@ -10,11 +10,15 @@ use super::{Change, Checkpoint};
 use crate::layout::{PageHeader, Run, slots_for};
 use crate::place::Place;
 use crate::run_writer::RunWriter;
-use crate::sync::Ordering;
+use crate::store::Store;
+use crate::sync::{Ordering, pass_on};
 use crate::table::NUMBERS_PER_TABLE_PAGE;
 use crate::table_page::DiskEntry;
 use crate::write_set::PrivatePages;
 use crate::{PageId, Result, Timestamp};
+
+/// So many frames are retired before whoever waits for the reclaimer's lock gets it.
+const RETIRED_AT_ONCE: usize = 64;
 
 /// A version that a checkpoint gives slots to.
 pub(super) struct Settling {
@@ -118,21 +122,31 @@ impl Checkpoint {
             });
         }
         drop(self.pin.take());
-        let retired = std::mem::take(&mut self.settling).into_iter().map(|settling| {
-            let Settling { id, birth, frame, .. } = settling;
-            let is_newest = store.table.entry(id).is_some_and(|entry| entry.load().1 == birth);
-            let end = match store.history.get(id, birth) {
-                Some(version) => version.end,
-                None if is_newest => Timestamp::MAX,
-                // Given back already: nobody can be reading it.
-                None => birth,
-            };
-            (frame, birth, end)
-        });
-        let mut reclaimer = store.reclaimer.lock();
-        let budget = 64 + 2 * retired.len();
-        reclaimer.retire_frames(&store, retired);
+        let readers = store.reclaimer.lock().readers_of_settled(&store);
+        let settled = std::mem::take(&mut self.settling);
+        for some in settled.chunks(RETIRED_AT_ONCE) {
+            // Ends are looked up without the lock that commits need. If one comes meanwhile the frame is kept for somebody who finds slots, at worst.
+            let retired: Vec<_> = some.iter().map(|settling| settling.life(&store)).collect();
+            let mut reclaimer = store.reclaimer.lock();
+            reclaimer.retire_frames(&store, &retired, &readers);
+            pass_on(reclaimer);
+        }
         // What only the previous checkpoint needed is free now.
-        reclaimer.pass(&store, budget);
+        store.reclaim(64 + 2 * settled.len());
+    }
+}
+
+impl Settling {
+    /// The frame, and the life of the version that was there.
+    fn life(&self, store: &Store) -> (Place, Timestamp, Timestamp) {
+        let Settling { id, birth, frame, .. } = *self;
+        let is_newest = store.table.entry(id).is_some_and(|entry| entry.load().1 == birth);
+        let end = match store.history.get(id, birth) {
+            Some(version) => version.end,
+            None if is_newest => Timestamp::MAX,
+            // Given back already: nobody can be reading it.
+            None => birth,
+        };
+        (frame, birth, end)
     }
 }

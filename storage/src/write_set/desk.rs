@@ -6,6 +6,7 @@ use super::PrivatePages;
 use super::savepoints::Undo;
 use crate::PageId;
 use crate::history::Nodes;
+use crate::reclaim::Superseded;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -33,6 +34,8 @@ pub(crate) struct OnDesk {
     /// What is spilled gathers here. Memory that was never touched before costs more than what is done with it.
     pub(super) spill_buffer: Vec<u8>,
     pub nodes: Nodes,
+    /// What a commit superseded, on its way to reclamation: nothing between commits.
+    pub superseded: Vec<Superseded>,
     pub left: Left,
 }
 
@@ -40,6 +43,7 @@ impl OnDesk {
     /// Ready for the next transaction. Private pages were given back, or have become the newest.
     pub fn clear(&mut self) {
         debug_assert!(self.pages.is_empty() && self.undo.is_empty() && self.spare_ids.is_empty(), "nothing is lost");
+        debug_assert!(self.superseded.is_empty(), "reclamation knows of everything");
         (self.epoch, self.next_serial, self.frame_bytes) = (0, 0, 0);
         (self.finished, self.finished_bytes, self.spill_buffer) = (Vec::new(), 0, Vec::new());
         self.spare_ids.shrink_to(KEPT);
