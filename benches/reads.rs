@@ -4,10 +4,13 @@
 //! 50,000 commits of one. Then, in each of three rounds (`PENTIMENTO_ROUNDS`): random gets in one view, views opened, read once and closed, ranges of ten, and a scan. For each the wall
 //! time, and the time that the reading thread itself had the processor. It is the work of `pentimento-compare --only load.random,commit,get,scan` without its peers, for `perf record` to be put before.
 
+#[path = "profile/commits.rs"]
+mod commits;
 mod profile;
 
+use commits::{batches, unsynced};
 use pentimento::{Database, Tree};
-use profile::{Key, batches, key, load, setting, store, timed, unsynced, wants};
+use profile::{Key, key, load, setting, store_of, timed, wants};
 
 /// What is read of a value.
 fn ends(value: &[u8]) -> u64 {
@@ -46,7 +49,7 @@ fn forward(tree: &Tree<'_>) -> u64 {
 
 fn main() {
     let wants = wants();
-    let (_dir, db, keys) = store();
+    let (_dir, db, keys) = store_of(1_000_000);
     let entries = keys.len() as u64;
     load(&db, &keys);
     batches(&db, entries);

@@ -5,10 +5,13 @@
 //! each the wall time, and the time that the writing thread itself had the processor: on a busy machine the second tells more. It is the work of
 //! `pentimento-compare --only load.random,commit,remove` without its peers, for `perf record` to be put before.
 
+#[path = "profile/commits.rs"]
+mod commits;
 mod profile;
 
+use commits::{batches, unsynced};
 use pentimento::Database;
-use profile::{Key, batches, load, setting, store, timed, unsynced, wants};
+use profile::{Key, load, setting, store_of, timed, wants};
 
 #[inline(never)]
 fn removal(db: &Database, keys: &[Key]) {
@@ -28,7 +31,7 @@ fn deletion(db: &Database, keys: &[Key]) {
 
 fn main() {
     let wants = wants();
-    let (_dir, db, keys) = store();
+    let (_dir, db, keys) = store_of(1_000_000);
     let entries = keys.len() as u64;
     timed("load", keys.len(), || load(&db, &keys));
     let mut next = entries;

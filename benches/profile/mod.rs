@@ -1,11 +1,11 @@
 //! What the programs for profiles share: keys, times, and a store as `pentimento-compare` leaves it behind its commits.
 
-use pentimento::{Database, Durability};
+use pentimento::Database;
 use std::time::Instant;
 
 pub type Key = [u8; 24];
 
-const VALUE: [u8; 150] = [7; 150];
+pub const VALUE: [u8; 150] = [7; 150];
 
 /// The same key for the same number, and no order among them.
 pub fn key(number: u64) -> Key {
@@ -41,7 +41,7 @@ pub fn timed(what: &str, per: usize, work: impl FnOnce()) {
     );
 }
 
-// Functions of their own, so that a profile tells them apart.
+// A function of its own, so that a profile tells it apart.
 
 #[inline(never)]
 pub fn load(db: &Database, keys: &[Key]) {
@@ -49,27 +49,6 @@ pub fn load(db: &Database, keys: &[Key]) {
     let mut tree = txn.tree("entries").expect("the tree");
     keys.iter().for_each(|key| tree.insert(key, VALUE).expect("an insert"));
     txn.commit().expect("a commit");
-}
-
-#[inline(never)]
-pub fn batches(db: &Database, first: u64) {
-    for batch in 0..100 {
-        let mut txn = db.begin_write().expect("the turn");
-        let mut tree = txn.tree("entries").expect("the tree");
-        let numbers = first + batch * 1_000..first + (batch + 1) * 1_000;
-        numbers.for_each(|number| tree.insert(key(number), VALUE).expect("an insert"));
-        txn.commit().expect("a commit");
-    }
-}
-
-#[inline(never)]
-pub fn unsynced(db: &Database, first: u64) {
-    for number in first..first + 50_000 {
-        let mut txn = db.begin_write().expect("the turn");
-        txn.set_durability(Durability::None).expect("a durability");
-        txn.tree("entries").expect("the tree").insert(key(number), VALUE).expect("an insert");
-        txn.commit().expect("a commit");
-    }
 }
 
 /// A number from the environment.
@@ -83,9 +62,9 @@ pub fn wants() -> impl Fn(&str) -> bool {
     move |what| wanted.is_empty() || wanted.iter().any(|name| name == what)
 }
 
-/// A store in a folder of its own, and keys to load into it, as many as `PENTIMENTO_ENTRIES` says.
-pub fn store() -> (tempfile::TempDir, Database, Vec<Key>) {
+/// A store in a folder of its own, and keys to load into it, as many as `PENTIMENTO_ENTRIES` says, or else so many.
+pub fn store_of(entries: u64) -> (tempfile::TempDir, Database, Vec<Key>) {
     let dir = tempfile::tempdir_in(".").expect("a folder beside the project, on a real file system");
     let db = Database::open(dir.path().join("store.pent")).expect("a store");
-    (dir, db, (0..setting("PENTIMENTO_ENTRIES", 1_000_000)).map(key).collect())
+    (dir, db, (0..setting("PENTIMENTO_ENTRIES", entries)).map(key).collect())
 }

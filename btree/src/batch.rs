@@ -11,6 +11,7 @@ use crate::delta::{self, Drafted, LeafCopy};
 use crate::edit::{Fill, NodeMut, Put};
 use crate::layout::{HEADER, LARGE_HEADER, LEAF_CELL, inline_max, stride};
 use crate::leaf_writer::{LeafEntry, LeafWriter};
+use crate::lookup::prefetch_cell;
 use crate::node::{Node, Stored, damaged};
 use crate::pages::{Fault, WritePages};
 use crate::parts::Parts;
@@ -20,6 +21,8 @@ use crate::value::large_value_mut;
 
 /// How many leaves ahead one is asked for, and where it is before that.
 const LEAVES_AHEAD: usize = 6;
+/// How many leaves ahead the cell is asked for that an entry replaces.
+const CELLS_AHEAD: usize = 2;
 const PLACES_AHEAD: usize = 10;
 /// How many entries ahead their own bytes are asked for.
 const BYTES_AHEAD: usize = 10;
@@ -91,6 +94,8 @@ impl<P: WritePages> TreeMut<'_, P> {
     /// When a key or a value is too long, a page is damaged or cannot be had. Some of the entries have been inserted then.
     pub fn insert_sorted(&mut self, entries: &impl SortedEntries, filling: Filling) -> Result<u64, P::Error> {
         let (mut ahead, mut next, mut new) = (VecDeque::with_capacity(PLACES_AHEAD + 1), 0, 0);
+        // Entries that replace others seldom come alone.
+        let mut replaces = false;
         loop {
             while next < entries.len() && ahead.len() <= PLACES_AHEAD {
                 let group = self.group_at(entries, next)?;
@@ -101,6 +106,9 @@ impl<P: WritePages> TreeMut<'_, P> {
                 group.leaf.iter().for_each(|page| self.pages.prefetch_leaf_mut(*page));
                 group.is_asked_for = true;
             }
+            if let Some(&Group { leaf: Some(leaf), from, .. }) = ahead.get(CELLS_AHEAD).filter(|_| replaces) {
+                prefetch_cell(self.pages, leaf, entries.entry(from).0)?;
+            }
             let Some(group) = ahead.pop_front() else { return Ok(new) };
             let (at, done) = match group.leaf {
                 Some(page) => self.add_in_place(page, entries, group.from, group.end)?,
@@ -110,6 +118,7 @@ impl<P: WritePages> TreeMut<'_, P> {
                 }
             };
             new += done.new;
+            replaces = (done.new as usize) < at - group.from;
             if done.moved {
                 // Leaves were divided or merged: the others may be other ones now.
                 ahead.clear();

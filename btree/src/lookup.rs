@@ -135,18 +135,17 @@ impl<'p> Probe<'p> {
         Some(PageId(u32::from_le_bytes(*bytes)))
     }
 
-    /// The number of the entry of `key` and its value, or that there is none.
+    /// The entry of `key`, or that there is none.
     #[inline(always)]
-    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
+    fn find<'k>(&self, key: &'k [u8]) -> Option<Option<Found<'p, 'k>>> {
         let (index, true, suffix) = self.search(key, None)? else { return Some(None) };
         let offset = u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?);
-        let value = value(self.body, self.cells_at + usize::from(offset), suffix)?;
-        Some(Some((index, value)))
+        Some(Some(Found { index, suffix, body: self.body, start: self.cells_at + usize::from(offset) }))
     }
 
     /// The same, in the delta of a leaf whose body is `base`.
     #[inline(always)]
-    fn entry_beside(&self, base: &'p [u8], key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
+    fn find_beside<'k>(&self, base: &'p [u8], key: &'k [u8]) -> Option<Option<Found<'p, 'k>>> {
         let (index, true, suffix) = self.search(key, None)? else { return Some(None) };
         let offset = usize::from(u16::from_le_bytes(*self.bytes(self.offsets_at + index * OFFSET)?));
         let (base_at, base_len) = delta::base_of(self.leftmost);
@@ -155,9 +154,18 @@ impl<'p> Probe<'p> {
         }
         let of_delta = (self.body, self.cells_at.wrapping_add(offset).wrapping_sub(base_len));
         let (body, start) = select_unpredictable(offset < base_len, (base, base_at + offset), of_delta);
-        let value = value(body, start, suffix)?;
-        Some(Some((index, value)))
+        Some(Some(Found { index, suffix, body, start }))
     }
+}
+
+/// An entry whose head is that of the key that was looked for.
+struct Found<'p, 'k> {
+    index: usize,
+    /// What follows the node's prefix in that key.
+    suffix: &'k [u8],
+    /// Where its cell stands.
+    body: &'p [u8],
+    start: usize,
 }
 
 /// The value in the cell that begins at `at` of a body, if the cell has this suffix and the value stands there.
@@ -195,11 +203,18 @@ impl<'p> Leaf<'p> {
     }
 
     #[inline(always)]
-    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
+    fn find<'k>(&self, key: &'k [u8]) -> Option<Option<Found<'p, 'k>>> {
         match self.delta {
-            None => Probe::read(self.body, 0)?.entry(key),
-            Some(delta) => Probe::read(delta, KIND_DELTA)?.entry_beside(self.body, key),
+            None => Probe::read(self.body, 0)?.find(key),
+            Some(delta) => Probe::read(delta, KIND_DELTA)?.find_beside(self.body, key),
         }
+    }
+
+    /// The number of the entry of `key` and its value, or that there is none.
+    #[inline(always)]
+    fn entry(&self, key: &[u8]) -> Option<Option<(usize, &'p [u8])>> {
+        let Some(Found { index, suffix, body, start }) = self.find(key)? else { return Some(None) };
+        Some(Some((index, value(body, start, suffix)?)))
     }
 
     /// Where a value stands that was found here.
@@ -332,6 +347,14 @@ pub(crate) fn find<'p, P: ReadPages>(
         return Ok(found.map(|(_, value)| (leaf, Stored::Inline(value))));
     }
     Ok(leaf.find_in_unusual(key)?.map(|(_, stored)| (leaf, stored)))
+}
+
+/// Asks for the beginning of the cell that `key` has in a leaf, if it has one, for somebody who will soon come there. Its arrays should be at hand.
+pub(crate) fn prefetch_cell<P: ReadPages>(pages: &P, leaf: PageId, key: &[u8]) -> Result<(), P::Error> {
+    if let Some(Some(found)) = Leaf::read(pages, leaf)?.find(key) {
+        prefetch_line(found.body, found.start);
+    }
+    Ok(())
 }
 
 #[cold]
