@@ -18,7 +18,7 @@ use common::assert_clean;
 use crash::{crash, keys, put};
 use frail::FrailMedium;
 use obstructed_logs::{Fault, FrailLogs};
-use pentimento::{Database, Durability, Error, Timestamp, WriteTransaction};
+use pentimento::{Builder, Database, Durability, Error, Timestamp, WriteTransaction};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -35,7 +35,11 @@ struct Store {
 }
 
 fn open(medium: &FrailMedium, logs: Option<&FrailLogs>, create: bool) -> Database {
-    let builder = Database::builder().page_size(4096).journal_segment(16 << 10);
+    open_with(&Database::builder(), medium, logs, create)
+}
+
+fn open_with(builder: &Builder, medium: &FrailMedium, logs: Option<&FrailLogs>, create: bool) -> Database {
+    let builder = builder.clone().page_size(4096).journal_segment(16 << 10);
     let logs = logs.map(|logs| Box::new(logs.clone()) as Box<_>);
     builder.open_on(Box::new(medium.clone()), logs, create).unwrap()
 }
@@ -195,6 +199,35 @@ fn a_segment_that_was_begun_in_vain_hides_nothing() {
         assert_eq!(keys(&db), expected, "with a checkpoint: {with_checkpoint}");
         assert_clean(&db);
     }
+}
+
+/// The same, while checkpoints are tried again and again, and fail.
+#[test]
+fn a_segment_that_was_begun_in_vain_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.pent");
+    let medium = FrailMedium::with_limit(32 << 20);
+    let logs = FrailLogs::beside(&path);
+    let often = Database::builder().checkpoint_interval(Duration::from_millis(5));
+    let db = open_with(&often, &medium, Some(&logs), true);
+    medium.fail_writes(true);
+    put(&db, 0, b"acknowledged", Durability::Sync);
+    // The next record begins a segment: this one has more room than what is left should have.
+    db.checkpoint().unwrap_err();
+    logs.set_fault(Fault::Headers);
+    let mut txn = db.begin_write().unwrap();
+    txn.tree("t").unwrap().insert(1_u32.to_be_bytes(), "refused").unwrap();
+    let refused = txn.commit();
+    assert!(matches!(&refused, Err(Error::Io { operation, .. }) if operation.contains("segment")), "{refused:?}");
+    logs.set_fault(Fault::None);
+    thread::sleep(Duration::from_millis(100));
+    for key in 10..20 {
+        put(&db, key, b"acknowledged", Durability::Sync);
+    }
+    let copy = crash(&path, &dir.path().join("crashed"));
+    let db = open(&medium.crashed(), Some(&FrailLogs::beside(&copy)), false);
+    assert_eq!(keys(&db), std::iter::once(0).chain(10..20).collect::<Vec<u32>>());
+    assert_clean(&db);
 }
 
 /// The turn was taken while all was well.

@@ -496,8 +496,11 @@ impl Journal {
         let mut state = self.state.lock();
         self.since_checkpoint.store(0, Ordering::Relaxed);
         let buffered = state.buffer.len() as u64;
+        // For the sake of room no segment is given up that may be the last one: this checkpoint, too, may fail.
+        let reserved = if state.segments.len() + 1 < MAX_SEGMENTS { reserved } else { u64::MAX };
         let is_beyond = |segment: &Segment| segment.written + buffered > written || segment.reserved > reserved;
-        state.switch = state.segments.last().is_some_and(is_beyond);
+        // What a segment that was begun in vain has made necessary stays so.
+        state.switch |= state.segments.last().is_some_and(is_beyond);
     }
 
     /// A checkpoint at `at` is durable: segments that hold nothing younger can be reused.
