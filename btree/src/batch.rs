@@ -21,9 +21,9 @@ use crate::value::large_value_mut;
 
 /// How many leaves ahead one is asked for, and where it is before that.
 const LEAVES_AHEAD: usize = 6;
+const PLACES_AHEAD: usize = 10;
 /// How many leaves ahead the cell is asked for that an entry replaces.
 const CELLS_AHEAD: usize = 2;
-const PLACES_AHEAD: usize = 10;
 /// How many entries ahead their own bytes are asked for.
 const BYTES_AHEAD: usize = 10;
 /// Up to so many full leaves are divided evenly; more are filled one after the other.
