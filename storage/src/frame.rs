@@ -11,6 +11,7 @@
 use crate::layout::{HEADER_BYTES, SMALL_FRAMES};
 use crate::place::Place;
 use crate::prefetch::{CACHE_LINE, line};
+use crate::reserve::{RESERVE_BYTES, Reserve};
 use crate::slab::{SLAB_BYTES, Slab};
 use crate::sync::{AtomicUsize, Flag, Mutex, Ordering, ShortMutex};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -264,6 +265,8 @@ impl Class {
 pub(crate) struct FramePool {
     /// The sizes that are recycled, the smallest first. A whole frame and what stands before it take a power of two where pages are divided.
     classes: Vec<Class>,
+    /// Slabs that were not cut.
+    pub reserve: Reserve,
     /// Memory in frames of other sizes, in bytes.
     odd: AtomicUsize,
     /// What was ever counted, changed under the writer's turn, and what is not any more, under the reclaimer's lock: by plain stores.
@@ -282,7 +285,13 @@ impl FramePool {
         let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes / SMALL_SHARE));
         let classes = small.chain([Class::new(page_size, spare_bytes)]).collect();
-        FramePool { classes, odd: AtomicUsize::new(0), counted: AtomicUsize::new(0), uncounted: AtomicUsize::new(0) }
+        FramePool {
+            classes,
+            reserve: Reserve::of((3 * spare_bytes / 2).min(RESERVE_BYTES)),
+            odd: AtomicUsize::new(0),
+            counted: AtomicUsize::new(0),
+            uncounted: AtomicUsize::new(0),
+        }
     }
 
     /// A frame for a version of at least `len` bytes, header included. Its contents are arbitrary.
@@ -299,9 +308,10 @@ impl FramePool {
         Self::make(class.capacity)
     }
 
-    /// A slab that another size has too many of, or a new one. (A size that wants one has too few itself.)
+    /// A slab that is at hand, or that another size has too many of, or a new one. (A size that wants one has too few itself.)
     fn slab(&self) -> Option<Slab> {
-        self.classes.iter().find_map(Class::give_up_slab).or_else(Slab::make)
+        let given_up = || self.classes.iter().find_map(Class::give_up_slab);
+        self.reserve.take().or_else(given_up).or_else(Slab::make)
     }
 
     fn make(capacity: usize) -> Frame {
@@ -548,6 +558,17 @@ mod tests {
         assert_eq!((slabs(), pool.in_use()), ([3, 3], 8192 + frames.len() * 960));
         frames.into_iter().chain([held]).for_each(|frame| pool.give_back(frame));
         assert_eq!(pool.in_use(), 0);
+    }
+
+    #[test]
+    fn memory_at_hand_becomes_frames_first() {
+        let pool = FramePool::new(8192, 8 << 20);
+        pool.reserve.take_over(vec![7; 3 * SLAB_BYTES]);
+        let large = &pool.classes[2];
+        large.prepare(|| pool.slab());
+        let spare = large.spare.lock();
+        let at_hand = spare.iter().filter(|frame| frame.bytes()[8191] == 7).count();
+        assert!(spare.len() > at_hand && at_hand >= 2 * (SLAB_BYTES / layout(8192).size()), "{at_hand}");
     }
 
     /// Frames that were cut come back beyond what is kept: they are taken again, and a slab goes with its last one.

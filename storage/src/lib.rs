@@ -37,6 +37,7 @@ mod publication;
 mod read;
 mod reclaim;
 mod relocate;
+mod reserve;
 mod run_writer;
 mod sharers;
 #[cfg(not(pentimento_schedules))]
@@ -72,6 +73,7 @@ pub use prefetch::{CACHE_LINE, Hint, prefetch, prefetch_line};
 pub use read::Pin;
 pub use reclaim::Progress;
 pub use relocate::{Copied, Extent, Moved, Placed, Tail, slots_of_body};
+pub use reserve::prepare_room;
 pub use stats::{Held, Stats};
 pub use store::{Options, Store};
 pub use sync::{fence_after_exchange, stand_back};

@@ -41,11 +41,12 @@ impl Store {
         }
     }
 
-    /// Gives back what of the file is free, if that is much of it: for a store that is at rest, or whose user wants it small. What is written there later costs a little more.
+    /// Gives back memory that is only kept for later, and what of the file is free, if that is much of it: for a store that is at rest, or whose user wants it small. What is written there later costs a little more.
     pub fn trim(&self) {
         if self.options.read_only || self.is_poisoned() {
             return;
         }
+        self.frames.reserve.clear();
         self.cut_tail(CUT_SLOTS);
         let is_worth_it = {
             let slots = self.slots.lock();

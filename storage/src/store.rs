@@ -342,6 +342,13 @@ impl Store {
         self.frames.prepare();
     }
 
+    /// Takes over memory that nobody needs any more, as much of it as may be kept: versions to come will lie there. A store in memory, which makes no checkpoints, has nobody to let go of it again.
+    pub fn take_over_memory(&self, bytes: Vec<u8>) {
+        if !self.is_in_memory() {
+            self.frames.reserve.take_over(bytes);
+        }
+    }
+
     /// Whether a checkpoint should start.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {

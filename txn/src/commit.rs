@@ -99,7 +99,7 @@ impl Shared {
         let touched = self.feed.is_watched().then(|| pages.0.touched_pages());
         let note = |at, left: &mut Left, notes: Box<Notes>| {
             self.note_footprint(at, footprint, &notes.redo);
-            recent::leave(left, at, notes);
+            recent::leave(left, at, notes).into_iter().for_each(|bytes| self.store.take_over_memory(bytes));
             touched.into_iter().for_each(|touched| self.feed.note(&self.store, touched));
         };
         let Some(journal) = self.journal.get() else {

@@ -32,18 +32,19 @@ pub(crate) fn take(left: &mut Left, base: Timestamp) -> Box<Notes> {
     notes
 }
 
-/// So were these trees at commit `at`, with nothing waiting; what else was noted is of no use any more.
-pub(crate) fn leave(left: &mut Left, at: Timestamp, mut notes: Box<Notes>) {
+/// So were these trees at commit `at`, with nothing waiting; what else was noted is of no use any more: its memory, if that is much, is for whoever has use for it.
+pub(crate) fn leave(left: &mut Left, at: Timestamp, mut notes: Box<Notes>) -> Option<Vec<u8>> {
     if notes.trees.len() > MOST {
         notes.trees = Vec::new();
     }
     notes.trees.iter_mut().for_each(OpenTree::begin_anew);
-    notes.redo.limit_memory(MOST_BYTES);
+    let memory = notes.redo.limit_memory(MOST_BYTES);
     let news = Recent { at, notes: Some(notes) };
     match find(left) {
         Some(recent) => *recent = news,
         None => *left = Some(Box::new(news)),
     }
+    memory
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::pages::TxnPages;
 use crate::write::WriteTransaction;
 use crate::{Error, KeyBounds, Result};
 use pentimento_btree as btree;
-use pentimento_storage::PageId;
+use pentimento_storage::{PageId, prepare_room};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -36,6 +36,10 @@ const ORIGIN: u8 = 8;
 
 /// The memory that operations get at first.
 const FIRST_BYTES: usize = 512;
+/// Where more than this waits already much more is likely to.
+const MANY_BYTES: usize = 2 << 20;
+/// Memory that was filled this far is of use to others.
+const LARGE: usize = 8 << 20;
 
 const WRITTEN: &str = "what waits was written here";
 
@@ -57,6 +61,10 @@ struct Reserved {
 #[derive(Debug, Default)]
 pub(crate) struct Redo {
     bytes: Vec<u8>,
+    /// What is in `bytes` nobody needs any more.
+    is_spent: bool,
+    /// How many bytes may come to wait.
+    waiting_max: usize,
     /// 0: nothing is gathered. What is in `bytes` then, or when it is too long, waits to be applied.
     limit: usize,
     is_too_long: bool,
@@ -80,21 +88,31 @@ impl Redo {
     /// Gathers up to `limit` bytes, nothing if that is 0, in the memory of operations that nobody needs any more.
     pub fn begin_anew(&mut self, limit: usize) {
         self.bytes.clear();
-        (self.limit, self.is_too_long, self.has_pending) = (limit, false, false);
+        (self.limit, self.is_too_long, self.has_pending, self.is_spent) = (limit, false, false, false);
         (self.tree, self.reserved) = (None, None);
         self.touched.clear();
         self.created.clear();
     }
 
-    /// Nobody needs the operations any more, and what is kept for others is no more memory than this.
-    pub fn limit_memory(&mut self, bytes: usize) {
+    /// So many bytes may come to wait.
+    pub fn expect_waiting(&mut self, bytes: usize) {
+        self.waiting_max = bytes;
+    }
+
+    /// Nobody needs the operations any more, and what is kept for others is no more memory than this. If there is much of it, it is given away, with what was written there last.
+    pub fn limit_memory(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        self.is_spent = false;
+        if self.bytes.len() >= LARGE {
+            return Some(std::mem::take(&mut self.bytes));
+        }
         self.bytes.clear();
         self.bytes.shrink_to(bytes);
+        None
     }
 
     /// The operations, unless they are too many for a record.
     pub fn body(&self) -> Option<&[u8]> {
-        (!self.is_too_long).then_some(&self.bytes)
+        (!self.is_too_long).then_some(if self.is_spent { &[] } else { &self.bytes })
     }
 
     /// Whether the operations are gathered at all, so that an empty body means that there are none.
@@ -170,13 +188,28 @@ impl Redo {
     /// An operation of `len` bytes at most that waits begins here.
     #[inline]
     fn begin_pending(&mut self, len: usize) -> usize {
+        if self.is_spent {
+            self.bytes.clear();
+            self.is_spent = false;
+        }
         let at = self.bytes.len();
         self.has_pending = true;
+        if at >= MANY_BYTES && at + len > self.bytes.capacity() && at + len <= self.waiting_max {
+            self.make_much_room();
+        }
         if !self.is_off() && at + len > self.limit {
             // Those before it may be waiting as well.
             self.is_too_long = true;
         }
         at
+    }
+
+    /// Room for all that may come to wait, instead of moving what there is again and again.
+    #[cold]
+    fn make_much_room(&mut self) {
+        if self.bytes.try_reserve_exact(self.waiting_max - self.bytes.len()).is_ok() {
+            prepare_room(self.bytes.spare_capacity_mut());
+        }
     }
 
     /// The key and the value of the insert that begins at `at`, or the key of the removal and no value.
@@ -203,9 +236,7 @@ impl Redo {
     /// Nothing is waiting any more.
     pub fn applied(&mut self) {
         self.has_pending = false;
-        if self.is_off() {
-            self.bytes.clear();
-        }
+        self.is_spent |= self.is_off();
     }
 
     /// Whether a value is being built in place.
@@ -285,7 +316,7 @@ impl Redo {
     }
 
     pub fn mark(&self) -> Mark {
-        Mark { len: self.bytes.len() }
+        Mark { len: if self.is_spent { 0 } else { self.bytes.len() } }
     }
 
     pub fn go_back(&mut self, mark: &Mark) {
@@ -434,6 +465,30 @@ pub(crate) fn replay(txn: &mut WriteTransaction, body: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_what_waited_is_given_away_if_it_is_much() {
+        let value = vec![7; 1 << 20];
+        let wait = |redo: &mut Redo, count: usize| {
+            (0..count)
+                .for_each(|number| assert_eq!(redo.insert_pending(b"key", &value) as usize / value.len(), number));
+            redo.applied();
+        };
+        let (mut redo, most) = (Redo::default(), 64 << 20);
+        redo.expect_waiting(most);
+        wait(&mut redo, 9);
+        assert!(redo.bytes.capacity() >= most, "more may come");
+        assert_eq!((redo.body(), redo.mark().len), (Some([].as_slice()), 0), "but nothing of it is left");
+        wait(&mut redo, 1);
+        assert!(redo.limit_memory(4096).is_none() && redo.bytes.capacity() < 8192, "what was written last is little");
+        wait(&mut redo, 9);
+        let given = redo.limit_memory(4096).unwrap();
+        assert!(given.len() >= 9 * value.len() && redo.bytes.capacity() == 0);
+        wait(&mut redo, 1);
+        redo.begin_anew(1 << 10);
+        redo.remove(b"key");
+        assert_eq!(redo.body(), Some([REMOVE, 3, b'k', b'e', b'y'].as_slice()));
+    }
 
     #[test]
     fn nothing_of_a_transaction_is_left_to_the_next() {

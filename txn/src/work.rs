@@ -91,15 +91,10 @@ pub(crate) struct Work {
 
 impl Work {
     /// Nothing yet, but that the trees in `notes` were met. The transaction should take about `memory` bytes.
-    pub fn new(pages: TxnPages, notes: Box<Notes>, memory: usize) -> Work {
-        Work {
-            pages,
-            notes,
-            incomplete: false,
-            waiting: 0,
-            waiting_max: (memory / 4 * 3).min(PENDING_MAX),
-            failure: Mutex::new(None),
-        }
+    pub fn new(pages: TxnPages, mut notes: Box<Notes>, memory: usize) -> Work {
+        let waiting_max = (memory / 4 * 3).min(PENDING_MAX);
+        notes.redo.expect_waiting(waiting_max);
+        Work { pages, notes, incomplete: false, waiting: 0, waiting_max, failure: Mutex::new(None) }
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {

@@ -86,6 +86,7 @@ impl Store {
         }
         checkpoint.make_durable(Some(update), list)?;
         let at = checkpoint.finish(started);
+        self.frames.reserve.age();
         self.cut_tail(CUT_SLOTS);
         Ok(at)
     }
