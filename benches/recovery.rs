@@ -20,9 +20,9 @@ fn crash(from: &Path, to: &Path) {
 fn after_a_crash(dir: &Path) {
     let live = dir.join("live");
     std::fs::create_dir(&live).expect("a folder");
-    // A segment of twice the size, so that no checkpoint is due before 64 MiB are written.
+    // A longer segment, so that no checkpoint is due before 64 MiB are written.
     let db = Database::builder()
-        .journal_segment(140 << 20)
+        .journal_segment(80 << 20)
         .checkpoint_interval(Duration::from_secs(3600))
         .memory_limits(1 << 30, 2 << 30)
         .open(live.join("store.pent"))

@@ -93,7 +93,7 @@ impl Builder {
         self
     }
 
-    /// The size of one file of the journal, in bytes: 64 MiB by default, 16 KiB to 1 GiB. A checkpoint is made when half of it is written; a
+    /// The size of one file of the journal, in bytes: 64 MiB by default, 16 KiB to 1 GiB. A checkpoint is made when as much has been written since the last; a
     /// transaction of more than a quarter of it becomes durable by a checkpoint of its own.
     pub fn journal_segment(mut self, bytes: u64) -> Builder {
         self.segment_bytes = bytes;

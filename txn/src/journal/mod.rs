@@ -544,9 +544,9 @@ impl Journal {
         }
     }
 
-    /// Whether enough has gathered that a checkpoint should be made.
+    /// Whether enough has gathered that a checkpoint should be made: as much as a segment holds. With more of it more changes of a page are written to the data file once; less is done again when a store is opened after a crash.
     pub fn wants_checkpoint(&self) -> bool {
-        self.since_checkpoint.load(Ordering::Relaxed) > self.segment_bytes / 2
+        self.since_checkpoint.load(Ordering::Relaxed) > self.segment_bytes
     }
 
     /// Notes that a commit waited for room.
