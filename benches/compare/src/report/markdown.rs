@@ -29,6 +29,7 @@ const REASONS: &[(&str, &str)] = &[
         "long.before",
         "SQLite writes pages in place after its log; here the present and the last checkpoint are both kept",
     ),
+    ("long.ratio", "while somebody reads, SQLite's log is not moved into its file, and that work is not done either"),
     ("long.file", "SQLite keeps what the reader needs in its log: see the figure with all logs"),
     (
         "held.disk",
@@ -43,6 +44,10 @@ const REASONS: &[(&str, &str)] = &[
     ("remove.after", "nothing is compacted unless that is asked for: see the size after compaction"),
     ("ycsb.a.p999", "two threads, the checkpoint and what is written for the journal share two cores"),
     ("ycsb.f.p999", "the same"),
+    (
+        "growth.commit.6",
+        "each is one sync of the disk: who meets a slow one is another in each run, and at each number of entries",
+    ),
 ];
 
 /// The whole page. Plots are shown if the folder that they were drawn into is given, relative to the page.
