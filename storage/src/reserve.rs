@@ -11,9 +11,9 @@ use std::mem::MaybeUninit;
 /// No more than this is kept, in bytes: less than the smallest memory that a store's changes are meant to take before a checkpoint, unless its user says so.
 pub(crate) const RESERVE_BYTES: usize = 96 << 20;
 
-/// Asks for large pages for as much of this room, which is about to be filled, as a store will take over once it is not needed any more: those who look for versions there wait less.
-pub fn prepare_room(room: &mut [MaybeUninit<u8>]) {
-    let len = room.len().min(RESERVE_BYTES);
+/// Asks for large pages for as much of this room, which is about to be filled behind `before` other bytes, as a store will take over once it is not needed any more: those who look for versions there wait less.
+pub fn prepare_room(before: usize, room: &mut [MaybeUninit<u8>]) {
+    let len = room.len().min(RESERVE_BYTES.saturating_sub(before));
     want_large_pages(&mut room[..len]);
 }
 

@@ -131,8 +131,11 @@ impl Slab {
         let slabs: Vec<Slab> = slabs.map(slab).collect();
         if !slabs.is_empty() {
             let end = from + count * SLAB_BYTES;
-            // SAFETY: what follows the slabs nobody has.
-            unsafe { give_back(vector.start.add(end), vector.capacity - end) };
+            // SAFETY: what lies before and behind the slabs nobody has.
+            unsafe {
+                give_back(vector.start, from);
+                give_back(vector.start.add(end), vector.capacity - end);
+            }
         }
         slabs
     }

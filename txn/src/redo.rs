@@ -36,10 +36,9 @@ const ORIGIN: u8 = 8;
 
 /// The memory that operations get at first.
 const FIRST_BYTES: usize = 512;
-/// Where more than this waits already much more is likely to.
-const MANY_BYTES: usize = 2 << 20;
-/// Memory that was filled this far is of use to others.
-const LARGE: usize = 8 << 20;
+/// Where as much as this waits already much more is likely to; memory that was filled this far is of use to others. (Of less an allocator may keep some for the next transaction: the GNU C library's gives back
+/// to the system at once what is larger than this.)
+const LARGE: usize = 32 << 20;
 
 const WRITTEN: &str = "what waits was written here";
 
@@ -194,7 +193,7 @@ impl Redo {
         }
         let at = self.bytes.len();
         self.has_pending = true;
-        if at >= MANY_BYTES && at + len > self.bytes.capacity() && at + len <= self.waiting_max {
+        if at >= LARGE && at + len > self.bytes.capacity() && at + len <= self.waiting_max {
             self.make_much_room();
         }
         if !self.is_off() && at + len > self.limit {
@@ -208,7 +207,8 @@ impl Redo {
     #[cold]
     fn make_much_room(&mut self) {
         if self.bytes.try_reserve_exact(self.waiting_max - self.bytes.len()).is_ok() {
-            prepare_room(self.bytes.spare_capacity_mut());
+            let before = self.bytes.len();
+            prepare_room(before, self.bytes.spare_capacity_mut());
         }
     }
 
@@ -476,14 +476,14 @@ mod tests {
         };
         let (mut redo, most) = (Redo::default(), 64 << 20);
         redo.expect_waiting(most);
-        wait(&mut redo, 9);
+        wait(&mut redo, 33);
         assert!(redo.bytes.capacity() >= most, "more may come");
         assert_eq!((redo.body(), redo.mark().len), (Some([].as_slice()), 0), "but nothing of it is left");
         wait(&mut redo, 1);
         assert!(redo.limit_memory(4096).is_none() && redo.bytes.capacity() < 8192, "what was written last is little");
-        wait(&mut redo, 9);
+        wait(&mut redo, 33);
         let given = redo.limit_memory(4096).unwrap();
-        assert!(given.len() >= 9 * value.len() && redo.bytes.capacity() == 0);
+        assert!(given.len() >= 33 * value.len() && redo.bytes.capacity() == 0);
         wait(&mut redo, 1);
         redo.begin_anew(1 << 10);
         redo.remove(b"key");
