@@ -240,18 +240,20 @@ fn the_picture_of_a_long_snapshot() {
     let file = StoreFile::open(&store).unwrap();
     let context = Context::new(true, false, Interrupt::default());
     let began = Instant::now();
+    let draw = || map::draw(&file, &context).unwrap();
     // The figures are published within about a second.
-    let picture = loop {
-        let (picture, survey, _) = map::draw(&file, &context).unwrap();
-        let live = LiveReport::read(&file, &survey.checkpoint).unwrap();
-        if live.is_some_and(|live| {
+    let is_published = || {
+        let live = LiveReport::read(&file, &draw().1.checkpoint).unwrap();
+        live.is_some_and(|live| {
             live.figure("installed") == stats.installed.0 && live.figure("slots_retained") == stats.slots_retained
-        }) {
-            break picture;
-        }
+        })
+    };
+    while !is_published() {
         assert!(began.elapsed() < Duration::from_secs(20), "the store publishes its readers");
         std::thread::sleep(Duration::from_millis(50));
-    };
+    }
+    // Not what was drawn before: the figures may have been published meanwhile.
+    let picture = draw().0;
     let slots = |class: Class| picture.uses().iter().find(|(found, _)| *found == class).map_or(0, |(_, slots)| *slots);
     let (current, retained, free) = (slots(Class::Current), slots(Class::Retained), slots(Class::Free));
     eprintln!("{current} slots current, {retained} retained (the engine counts {}), {free} free", stats.slots_retained);
