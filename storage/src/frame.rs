@@ -280,7 +280,7 @@ fn add(sum: &AtomicUsize, more: usize) {
 }
 
 impl FramePool {
-    /// A pool that keeps at most `spare_bytes` of frames for reuse, and as much in smaller ones.
+    /// A pool that keeps at most `spare_bytes` of frames for reuse, as much in smaller ones, and half as much again in slabs that were not cut.
     pub fn new(page_size: usize, spare_bytes: usize) -> FramePool {
         let small = SMALL_FRAMES.into_iter().filter(|_| page_size >= LEAST_DIVIDED);
         let small = small.map(|parts| Class::new(page_size / parts - PREFIX_BYTES, spare_bytes / SMALL_SHARE));

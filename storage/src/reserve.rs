@@ -8,7 +8,7 @@ use crate::slab::{SLAB_BYTES, Slab, want_large_pages};
 use crate::sync::Mutex;
 use std::mem::MaybeUninit;
 
-/// No more than this is kept, in bytes: less than the smallest memory that a store's changes are meant to take before a checkpoint, unless its user says so.
+/// No more than this is kept, in bytes: about what the versions take that come before the next checkpoint.
 pub(crate) const RESERVE_BYTES: usize = 96 << 20;
 
 /// Asks for large pages for as much of this room, which is about to be filled behind `before` other bytes, as a store will take over once it is not needed any more: those who look for versions there wait less.
@@ -73,6 +73,33 @@ impl Reserve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{MemoryMedium, Options, PageId, Patience, Store};
+
+    /// Who takes over memory also lets go of it.
+    #[test]
+    fn a_store_gives_it_back_at_the_second_checkpoint_or_when_it_is_trimmed() {
+        let medium = MemoryMedium::with_capacity(8 << 20);
+        let store = Store::create(Box::new(medium), Options::default(), [7; 16]).unwrap();
+        let len = || store.frames.reserve.at_hand.lock().slabs.len();
+        let checkpoint = || {
+            let mut set = store.begin(Patience::None).unwrap().unwrap();
+            set.allocate(PageId::NONE, 100).unwrap();
+            let _ = set.install(false);
+            store.checkpoint().unwrap();
+            len()
+        };
+        store.take_over_memory(vec![1; 3 * SLAB_BYTES]);
+        let taken = len();
+        assert!((2..=3).contains(&taken));
+        assert_eq!((checkpoint(), checkpoint()), (taken, 0));
+        store.take_over_memory(vec![1; 3 * SLAB_BYTES]);
+        assert!(len() > 0);
+        store.trim();
+        assert_eq!(len(), 0);
+        let in_memory = Store::in_memory(Options::default()).unwrap();
+        in_memory.take_over_memory(vec![1; 3 * SLAB_BYTES]);
+        assert!(in_memory.frames.reserve.take().is_none(), "nobody would let go of it");
+    }
 
     #[test]
     fn what_nobody_takes_goes() {
