@@ -84,9 +84,13 @@ impl Context<'_> {
         }
     }
 
-    /// Tells what is going on.
+    /// Tells what is going on: in the line that a terminal keeps, or else in a line of its own.
     pub fn say(&self, what: &str) {
-        self.progress.set_message(format!("round {}: {}: {what}", self.round + 1, self.kind.name()));
+        let message = format!("round {}: {}: {what}", self.round + 1, self.kind.name());
+        if self.progress.is_hidden() {
+            eprintln!("{:>5} s  {message}", self.progress.elapsed().as_secs());
+        }
+        self.progress.set_message(message);
         self.progress.tick();
     }
 }
