@@ -3,6 +3,8 @@
 //! Promises: the cells come to lie in the order of their keys again, each copied as it is, together with its neighbours where these follow it already; what does not fit one leaf that has the same
 //! prefix is left to others, and nothing has changed then.
 
+use std::ops::Range;
+
 use pentimento_storage::PageId;
 
 use crate::delta::{self, write_cell};
@@ -27,7 +29,7 @@ impl<'b> Folded<'b> {
     /// A leaf of so many entries, without any; with room for a few more if `bytes` allow that when `cells` bytes of them have come. `None`: there is no room for it.
     fn new(leaf: &Node<'_>, count: usize, cells: usize, bytes: &'b mut [u8]) -> Option<Folded<'b>> {
         let mut header = Header { count: count as u16, cap: count as u16, garbage: 0, ..leaf.header };
-        let room = bytes.len().saturating_sub(header.places().cells + cells) / stride(0);
+        let room = bytes.len().checked_sub(header.places().cells + cells)? / stride(0);
         header.cap += room.min(SLACK) as u16;
         let at = header.places();
         let prefix_end = HEADER + leaf.prefix.len();
@@ -88,56 +90,120 @@ impl<'b> Folded<'b> {
 }
 
 /// Whether the entry that was put is new, and the page of the large value that was replaced.
-type Done = (bool, Option<PageId>);
+pub(crate) type Done = (bool, Option<PageId>);
+
+/// A value that is set in a leaf: what becomes of its entries, in the order of their keys.
+pub(crate) struct Setting<'k> {
+    /// Where the entry belongs, whether there is one of this key, and how long its cell is.
+    place: usize,
+    found: bool,
+    old_len: usize,
+    /// The page of a large value that it had.
+    orphan: Option<PageId>,
+    pub suffix: &'k [u8],
+    fill: Fill<'k>,
+}
+
+impl<'k> Setting<'k> {
+    /// `None`: the leaf had better get another prefix.
+    pub fn of(leaf: &Node<'_>, key: &'k [u8], fill: Fill<'k>) -> Result<Option<Setting<'k>>, Fault> {
+        let (place, found) = leaf.find(key)?;
+        let Some(suffix) = key.strip_prefix(leaf.prefix) else { return Ok(None) };
+        if !found && wants_prefix(leaf, place, suffix) {
+            return Ok(None);
+        }
+        let (mut orphan, mut old_len) = (None, 0);
+        if found {
+            let Whole { stored, extent, .. } = leaf.whole(place)?;
+            orphan = stored.and_then(|stored| stored.large_page());
+            old_len = extent.end - extent.start;
+        }
+        Ok(Some(Setting { place, found, old_len, orphan, suffix, fill }))
+    }
+
+    /// How many entries there are then.
+    pub fn count(&self, leaf: &Node<'_>) -> usize {
+        leaf.count() + usize::from(!self.found)
+    }
+
+    /// How long their cells are then, together.
+    pub fn cells_len(&self, leaf: &Node<'_>) -> usize {
+        (leaf.cells_len() + self.cell_len()).saturating_sub(usize::from(leaf.header.garbage) + self.old_len)
+    }
+
+    /// How long the cell of the entry is that is set.
+    fn cell_len(&self) -> usize {
+        LEAF_CELL + self.suffix.len() + self.fill.cell_len()
+    }
+
+    /// Which entry of the leaf as it is will be number `index`; `None`: the one that is set.
+    pub fn source(&self, index: usize) -> Option<usize> {
+        let is_behind = index > self.place && !self.found;
+        (index != self.place).then_some(index - usize::from(is_behind))
+    }
+
+    /// Whether this puts a new entry before or behind all others.
+    pub fn is_at_an_end(&self, leaf: &Node<'_>) -> bool {
+        !self.found && (self.place == 0 || self.place == leaf.count())
+    }
+
+    /// How long the cell of entry `index` will be.
+    pub fn len_of(&self, leaf: &Node<'_>, index: usize) -> Result<usize, Fault> {
+        let Some(source) = self.source(index) else { return Ok(self.cell_len()) };
+        let Extent { start, end } = leaf.extent(source)?;
+        Ok(end - start)
+    }
+
+    /// What became of the setting once it is written.
+    pub fn done(&self) -> Done {
+        (!self.found, self.orphan)
+    }
+
+    /// Writes entries `range`, whose cells are `cells_len` bytes long together, as a leaf with the prefix that the leaf has now. Tells how long it is; `None`: it does not fit into `bytes`.
+    pub fn write(
+        &self,
+        leaf: &Node<'_>,
+        range: Range<usize>,
+        cells_len: usize,
+        bytes: &mut [u8],
+    ) -> Result<Option<usize>, Fault> {
+        let Some(mut made) = Folded::new(leaf, range.len(), cells_len, bytes) else { return Ok(None) };
+        for (number, index) in range.enumerate() {
+            let Some(source) = self.source(index) else {
+                let len = self.cell_len();
+                if !made.has_room(len) {
+                    return Ok(None);
+                }
+                made.copy_run(leaf)?;
+                made.note(number);
+                made.set_head(number, head_of(self.suffix).to_le_bytes());
+                write_cell(made.next(len), self.suffix, self.fill);
+                continue;
+            };
+            let Some(head) = leaf.heads.get(source) else { return Err(leaf.fault("there is no such entry")) };
+            made.set_head(number, *head);
+            made.take(leaf, number, leaf.extent(source)?)?;
+            if !made.has_room(0) {
+                return Ok(None);
+            }
+        }
+        made.copy_run(leaf)?;
+        if let Some(bytes) = made.bytes.first_chunk_mut::<HEADER>() {
+            made.header.write(bytes);
+        }
+        Ok(Some(made.written))
+    }
+}
 
 /// Writes the leaf with the value of `key` set to `bytes`, in one piece, if that fits. Tells how long it is, and what was done.
 fn fold(leaf: &Node<'_>, key: &[u8], fill: Fill<'_>, bytes: &mut [u8]) -> Result<Option<(usize, Done)>, Fault> {
-    let (place, found) = leaf.find(key)?;
-    let Some(suffix) = key.strip_prefix(leaf.prefix) else { return Ok(None) };
-    if !found && wants_prefix(leaf, place, suffix) {
-        return Ok(None);
-    }
-    let len = LEAF_CELL + suffix.len() + fill.cell_len();
-    let (mut orphan, mut old_len) = (None, 0);
-    if found {
-        let Whole { stored, extent, .. } = leaf.whole(place)?;
-        orphan = stored.and_then(|stored| stored.large_page());
-        old_len = extent.end - extent.start;
-    }
+    let Some(setting) = Setting::of(leaf, key, fill)? else { return Ok(None) };
     // What has grown, and has hardly any room then, would be written anew again and again.
-    let limit = if len <= old_len { bytes.len() } else { bytes.len() - bytes.len() / 16 };
-    let cells = (leaf.cells_len() + len).saturating_sub(usize::from(leaf.header.garbage) + old_len);
-    let count = leaf.count() + usize::from(!found);
-    let Some(mut made) = Folded::new(leaf, count, cells, &mut bytes[..limit]) else { return Ok(None) };
-    let mut next = 0;
-    for index in 0..=leaf.count() {
-        if index == place {
-            if !made.has_room(len) {
-                return Ok(None);
-            }
-            made.copy_run(leaf)?;
-            made.note(next);
-            made.set_head(next, head_of(suffix).to_le_bytes());
-            write_cell(made.next(len), suffix, fill);
-            next += 1;
-            if found {
-                continue;
-            }
-        }
-        if let Some(head) = leaf.heads.get(index) {
-            made.set_head(next, *head);
-            made.take(leaf, next, leaf.extent(index)?)?;
-            next += 1;
-        }
-        if !made.has_room(0) {
-            return Ok(None);
-        }
-    }
-    made.copy_run(leaf)?;
-    if let Some(bytes) = made.bytes.first_chunk_mut::<HEADER>() {
-        made.header.write(bytes);
-    }
-    Ok(Some((made.written, (!found, orphan))))
+    let has_grown = setting.cell_len() > setting.old_len;
+    let limit = bytes.len() - if has_grown { bytes.len() / 16 } else { 0 };
+    let all = 0..setting.count(leaf);
+    let len = setting.write(leaf, all, setting.cells_len(leaf), &mut bytes[..limit])?;
+    Ok(len.map(|len| (len, setting.done())))
 }
 
 impl<P: WritePages> TreeMut<'_, P> {

@@ -7,6 +7,7 @@ use pentimento_storage::PageId;
 
 use crate::delta::Drafted;
 use crate::edit::{Fill, NodeMut, Put};
+use crate::fold::Done;
 use crate::layout::{LARGE_HEADER, LEAF_CELL, inline_max, stride};
 use crate::node::{Node, Stored};
 use crate::pages::WritePages;
@@ -138,13 +139,7 @@ impl<P: WritePages> TreeMut<'_, P> {
         let (new, orphan) = match drafted {
             Drafted::Done(done) => done,
             Drafted::Whole => self.put_whole(path, page, key, fill)?,
-            Drafted::Full => match self.fold_with(page, key, fill)? {
-                Some(done) => done,
-                None => {
-                    let (index, found) = Node::read(self.pages, page)?.find(key)?;
-                    (!found, self.overflow(path, page, index, found, key, fill)?)
-                }
-            },
+            Drafted::Full => self.put_in_full(path, page, key, fill)?,
         };
         if let Some(orphan) = orphan {
             self.pages.free(orphan)?;
@@ -152,14 +147,21 @@ impl<P: WritePages> TreeMut<'_, P> {
         Ok(new)
     }
 
+    /// Puts an entry into a leaf whose delta has no room for it. Gives whether it is new, and the page of the large value that was replaced.
+    #[inline(never)]
+    fn put_in_full(&mut self, path: &Path, page: PageId, key: &[u8], fill: Fill<'_>) -> Result<Done, P::Error> {
+        if let Some(done) = self.fold_with(page, key, fill)? {
+            return Ok(done);
+        }
+        if let Some(done) = self.divide_with(path, page, key, fill)? {
+            return Ok(done);
+        }
+        let (index, found) = Node::read(self.pages, page)?.find(key)?;
+        Ok((!found, self.overflow(path, page, index, found, key, fill)?))
+    }
+
     /// Puts an entry into a leaf that has no delta. Gives whether it is new, and the page of the large value that was replaced.
-    fn put_whole(
-        &mut self,
-        path: &Path,
-        page: PageId,
-        key: &[u8],
-        fill: Fill<'_>,
-    ) -> Result<(bool, Option<PageId>), P::Error> {
+    fn put_whole(&mut self, path: &Path, page: PageId, key: &[u8], fill: Fill<'_>) -> Result<Done, P::Error> {
         let capacity = self.capacity();
         let target = self.pages.page_mut(page, capacity)?;
         let mut leaf = NodeMut::open_leaf(page, target)?;

@@ -41,6 +41,7 @@ mod cursor;
 mod delta;
 mod difference;
 mod dismantle;
+mod divide;
 mod edit;
 mod feed;
 mod fold;
