@@ -119,11 +119,8 @@ impl Cursor {
         let Some((leaf, index)) = entry else {
             return Ok(None);
         };
-        match leaf.entry(index) {
-            Ok((suffix, stored)) => {
-                let key = Key::owned(Parts { prefix: leaf.prefix, suffix });
-                Ok(Some((key, leaf.location(&stored))))
-            }
+        match leaf.joined(index) {
+            Ok((key, stored)) => Ok(Some((key.into_owned(), leaf.location(&stored)))),
             Err(fault) => {
                 self.finish();
                 Err(fault.into())

@@ -54,6 +54,15 @@ impl<'p> Key<'p> {
         if parts.prefix.is_empty() { Key(Repr::Borrowed(parts.suffix)) } else { Key(Repr::owned(parts)) }
     }
 
+    /// As [`join`](Key::join), where the suffix stands at the beginning of `stands`, and the prefix, if it is shorter than a word, is the beginning of `prefix_word`.
+    #[inline(always)]
+    pub(crate) fn join_where(parts: Parts<'p>, prefix_word: u64, stands: &[u8]) -> Key<'p> {
+        match join_words(prefix_word, parts.prefix.len(), parts.suffix.len(), stands) {
+            Some(words) => Key(Repr::Inline(words)),
+            None => Key::join(parts),
+        }
+    }
+
     #[inline]
     pub(crate) fn owned(parts: Parts<'_>) -> Key<'static> {
         Key(Repr::owned(parts))
@@ -94,9 +103,7 @@ impl Repr<'_> {
     #[inline]
     fn owned(parts: Parts<'_>) -> Repr<'static> {
         let (cut, len) = (parts.prefix.len(), parts.len());
-        if let Some(words) = join_words(parts) {
-            Repr::Inline(words)
-        } else if len <= INLINE {
+        if len <= INLINE {
             let mut bytes = [0; WORDS * WORD];
             let (prefix, suffix) = bytes[..len].split_at_mut(cut);
             copy_short(prefix, parts.prefix);
@@ -109,41 +116,26 @@ impl Repr<'_> {
 }
 
 /// Puts a key with a short prefix together, as most are, without a detour through memory: a walk hands its keys on at once, and a load of what was just stored in other pieces waits until these are in the cache.
+/// What stands behind the suffix is taken along, so that nothing depends on how long that is: whoever reads the key stops at its end.
 #[inline(always)]
-fn join_words(Parts { prefix, suffix }: Parts<'_>) -> Option<Words> {
-    if !(1..WORD).contains(&prefix.len()) || suffix.len() > (WORDS - 1) * WORD {
+fn join_words(prefix_word: u64, prefix_len: usize, suffix_len: usize, stands: &[u8]) -> Option<Words> {
+    if !(1..WORD).contains(&prefix_len) || suffix_len > (WORDS - 1) * WORD {
         return None;
     }
-    let (whole, rest) = suffix.as_chunks::<WORD>();
-    let tail = match suffix.last_chunk() {
-        _ if rest.is_empty() => 0,
-        Some(last) => u64::from_le_bytes(*last) >> (u64::BITS as usize - 8 * rest.len()),
-        None => short_word(rest),
-    };
+    let words: &[[u8; WORD]; WORDS - 1] = stands.as_chunks().0.first_chunk()?;
     let mut bytes = [0; WORDS * WORD];
     let mut put = |at: usize, word: u64| bytes[at * WORD..][..WORD].copy_from_slice(&word.to_le_bytes());
     // The first byte is the lowest of its word.
-    let (shift, mut carried) = (8 * prefix.len() as u32, short_word(prefix));
-    for at in 0..WORDS - 1 {
-        let rest = if at == whole.len() { tail } else { 0 };
-        let word = whole.get(at).map_or(rest, |word| u64::from_le_bytes(*word));
+    let shift = 8 * prefix_len as u32;
+    let mut carried = prefix_word & ((1 << shift) - 1);
+    for (at, word) in words.iter().map(|word| u64::from_le_bytes(*word)).enumerate() {
         put(at, carried | word << shift);
         carried = word >> (u64::BITS - shift);
     }
     // The last byte says how many there are.
-    let len = (prefix.len() + suffix.len()) as u64;
+    let len = (prefix_len + suffix_len) as u64;
     put(WORDS - 1, carried | len << (u64::BITS - u8::BITS));
     Some(Words(bytes))
-}
-
-/// One to seven bytes as a word, by loads that overlap.
-#[inline(always)]
-fn short_word(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4));
-    }
-    [0, len / 2, len - 1].into_iter().fold(0, |word, at| word | u64::from(bytes[at]) << (8 * at))
 }
 
 /// Copies bytes of the same number, without a call when they are few: by two words that overlap.
@@ -154,7 +146,8 @@ fn copy_short(to: &mut [u8], from: &[u8]) {
         0 => {}
         1..4 => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
         4..8 => copy_words::<4>(to, from),
-        8..=16 => copy_words::<8>(to, from),
+        8..16 => copy_words::<8>(to, from),
+        16..=32 => copy_words::<16>(to, from),
         _ => to.copy_from_slice(from),
     }
 }
@@ -272,6 +265,16 @@ mod tests {
                 assert_eq!(key, bytes.as_slice());
                 assert_eq!(key.clone().into_owned(), key);
                 assert_eq!(key.into_vec(), bytes);
+                // Whatever stands behind the suffix, and before it.
+                for behind in [0, 7, 8, 31, 40] {
+                    let (prefix, suffix) = bytes.split_at(cut);
+                    let stands = [suffix, &vec![0xEE; behind]].concat();
+                    let start = [prefix, &[0xEE; WORD]].concat();
+                    let word = u64::from_le_bytes(*start.first_chunk().unwrap());
+                    let key = Key::join_where(Parts { prefix, suffix }, word, &stands);
+                    assert_eq!(key, bytes);
+                    assert!(key < [&bytes[..], &[0]].concat() && key.clone().into_owned() == key);
+                }
             }
         }
         let key = Key::from(b"a\n".as_slice());

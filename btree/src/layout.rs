@@ -97,6 +97,14 @@ pub(crate) const fn cell_header(level: u8) -> usize {
     if level == 0 { LEAF_CELL } else { BRANCH_CELL }
 }
 
+/// What a leaf's cell begins with: how long the suffix is, and the field that tells how long the value is.
+#[inline(always)]
+pub(crate) const fn cell_lengths(bytes: &[u8; LEAF_CELL]) -> (usize, u16) {
+    // One load.
+    let both = u32::from_le_bytes(*bytes);
+    ((both & 0xFFFF) as usize, (both >> 16) as u16)
+}
+
 /// The room that a prefix takes.
 pub(crate) const fn padded(prefix_len: usize) -> usize {
     prefix_len.next_multiple_of(HEAD)

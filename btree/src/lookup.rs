@@ -11,7 +11,7 @@ use std::hint::select_unpredictable;
 use pentimento_storage::{CACHE_LINE, Hint, PageId, prefetch_line};
 
 use crate::delta;
-use crate::layout::{CHILD, HEAD, HEADER, KIND_DELTA, LARGE_FLAG, LEAF_CELL, OFFSET, head_of, padded};
+use crate::layout::{CHILD, HEAD, HEADER, KIND_DELTA, LARGE_FLAG, LEAF_CELL, OFFSET, cell_lengths, head_of, padded};
 use crate::node::{Node, Stored, damaged, place_within};
 use crate::pages::{Fault, ReadPages};
 use crate::search::{equal, lower_bound, lower_bound_near};
@@ -174,8 +174,7 @@ fn value<'p>(body: &'p [u8], at: usize, suffix: &[u8]) -> Option<&'p [u8]> {
     let cell = body.get(at..)?;
     (1..=MORE_LINES).for_each(|line| prefetch_line(cell, line * CACHE_LINE));
     let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
-    let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-    let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
+    let (key_len, value_len) = cell_lengths(lengths);
     let value = rest.get(key_len..key_len + usize::from(value_len))?;
     if value_len & LARGE_FLAG != 0 || !equal(rest.get(..key_len)?, suffix) {
         return None;

@@ -9,8 +9,10 @@ use std::hint::select_unpredictable;
 use pentimento_storage::{CACHE_LINE, PageId, prefetch_line};
 
 use crate::delta;
+use crate::key::Key;
 use crate::layout::{
-    HEADER, Header, KIND_DELTA, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header, head_of,
+    HEADER, Header, KIND_DELTA, LARGE_FLAG, LARGE_REF, LEAF_CELL, MAX_KEY_LEN, MAX_LEVEL, cell_header, cell_lengths,
+    head_of,
 };
 use crate::pages::{Fault, ReadPages};
 use crate::parts::Parts;
@@ -363,6 +365,15 @@ impl<'p> Node<'p> {
         Self::decode(cell).ok_or_else(|| self.fault("an entry ends past the end"))
     }
 
+    /// The key of entry `index` of a leaf, to be handed out, and the value.
+    #[inline(always)]
+    pub fn joined(&self, index: usize) -> Result<(Key<'p>, Stored<'p>), Fault> {
+        let (_, cell) = self.cell(index)?;
+        let decoded = Self::decode(cell).zip(cell.get(LEAF_CELL..));
+        let ((suffix, stored), stands) = decoded.ok_or_else(|| self.fault("an entry ends past the end"))?;
+        Ok((Key::join_where(Parts { prefix: self.prefix, suffix }, self.prefix_word, stands), stored))
+    }
+
     /// The key and the value of entry `index` of a leaf.
     pub fn key_and_value(&self, index: usize) -> Result<(Parts<'p>, Stored<'p>), Fault> {
         let (suffix, stored) = self.entry(index)?;
@@ -372,8 +383,7 @@ impl<'p> Node<'p> {
     #[inline(always)]
     fn decode(cell: &'p [u8]) -> Option<(&'p [u8], Stored<'p>)> {
         let (lengths, rest) = cell.split_first_chunk::<LEAF_CELL>()?;
-        let key_len = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
-        let value_len = u16::from_le_bytes([lengths[2], lengths[3]]);
+        let (key_len, value_len) = cell_lengths(lengths);
         let (suffix, rest) = rest.split_at_checked(key_len)?;
         let stored = if value_len & LARGE_FLAG == 0 {
             Stored::Inline(rest.get(..usize::from(value_len))?)

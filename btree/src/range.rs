@@ -13,7 +13,6 @@ use crate::cursor::Cursor;
 use crate::key::Key;
 use crate::node::{AHEAD, AT_FIRST, Node};
 use crate::pages::ReadPages;
-use crate::parts::Parts;
 
 /// A key and its value, both borrowed from the pages.
 pub type Entry<'p> = (Key<'p>, &'p [u8]);
@@ -58,7 +57,8 @@ impl<'p> Window<'p> {
             let index = self.low;
             self.low += 1;
             if index >= self.steady {
-                if index == self.steady {
+                // Those at the beginning of a leaf were asked for when it was entered.
+                if index == self.steady && index > 0 {
                     self.leaf.prefetch_entries(index, AHEAD);
                 }
                 self.leaf.prefetch_entry(index + AHEAD);
@@ -184,9 +184,8 @@ impl<'p, P: ReadPages> Range<'p, P> {
 
 #[inline(always)]
 fn entry<'p, P: ReadPages>(pages: &'p P, leaf: &Node<'p>, index: usize) -> Result<Entry<'p>, P::Error> {
-    let (suffix, stored) = leaf.entry(index)?;
-    let value = stored.resolve(pages)?;
-    Ok((Key::join(Parts { prefix: leaf.prefix, suffix }), value))
+    let (key, stored) = leaf.joined(index)?;
+    Ok((key, stored.resolve(pages)?))
 }
 
 impl<'p, P: ReadPages> Iterator for Range<'p, P> {
