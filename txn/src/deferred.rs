@@ -7,12 +7,14 @@ use crate::sync::Mutex;
 use std::sync::OnceLock;
 
 /// A value that is either as its readers want it, or has work waiting.
+///
+/// It is moved about with what it is in, so the places where the value is more seldom are elsewhere.
 pub(crate) struct Deferred<T> {
     /// The value, if nothing waited when somebody had it for himself.
     settled: Option<T>,
     /// The value, if it waited and somebody has looked since.
-    done: OnceLock<T>,
-    waiting: Mutex<Option<T>>,
+    done: OnceLock<Box<T>>,
+    waiting: Mutex<Option<Box<T>>>,
 }
 
 const IN_ONE_OF_THREE: &str = "the value is in one of three places";
@@ -27,7 +29,7 @@ impl<T> Deferred<T> {
     #[inline]
     pub fn as_it_is(&mut self) -> &mut T {
         if self.settled.is_none() {
-            self.settled = self.done.take();
+            self.settled = self.done.take().map(|value| *value);
         }
         match &mut self.settled {
             Some(value) => value,
@@ -38,7 +40,7 @@ impl<T> Deferred<T> {
     /// From now on there is work waiting.
     #[inline]
     pub fn defer(&mut self) {
-        if let Some(value) = self.settled.take().or_else(|| self.done.take()) {
+        if let Some(value) = self.settled.take().map(Box::new).or_else(|| self.done.take()) {
             *self.waiting.get_mut() = Some(value);
         }
     }
@@ -60,19 +62,20 @@ impl<T> Deferred<T> {
     #[inline]
     pub fn settled_mut(&mut self, work: impl FnOnce(&mut T)) -> &mut T {
         if self.settled.is_none() {
-            self.settled = self.done.take().or_else(|| {
+            let value = self.done.take().or_else(|| {
                 let waiting = self.waiting.get_mut();
                 // As above.
                 work(waiting.as_mut().expect(IN_ONE_OF_THREE));
                 waiting.take()
             });
+            self.settled = value.map(|value| *value);
         }
         self.settled.as_mut().expect(IN_ONE_OF_THREE)
     }
 
     /// The value, whether work is waiting or not.
     pub fn into_inner(mut self) -> T {
-        let rest = || self.done.take().or_else(|| self.waiting.get_mut().take());
+        let rest = || self.done.take().or_else(|| self.waiting.get_mut().take()).map(|value| *value);
         self.settled.or_else(rest).expect(IN_ONE_OF_THREE)
     }
 }

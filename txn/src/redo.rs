@@ -305,7 +305,13 @@ impl Redo {
     }
 
     /// Reads the value that was built in place, if there is one. Called before anything else is noted: its tree may get another name then.
+    #[inline]
     pub fn finish_reserved(&mut self, pages: &TxnPages) -> Result<()> {
+        if self.reserved.is_some() { self.note_reserved(pages) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn note_reserved(&mut self, pages: &TxnPages) -> Result<()> {
         if let Some(Reserved { tree, root, key }) = self.reserved.take() {
             let value = btree::Tree::new(pages, root).get(&key)?;
             let value = value.ok_or_else(|| Error::damaged("tree", "a value that was being built is gone"))?;
@@ -329,6 +335,7 @@ impl Redo {
     }
 }
 
+#[inline]
 fn put_len(bytes: &mut Vec<u8>, mut len: usize) {
     while len >= 0x80 {
         bytes.push(len as u8 | 0x80);

@@ -91,8 +91,9 @@ impl WriteSet {
     }
 
     /// Gives up what savepoints keep: there is no going back any more.
+    #[inline]
     pub(crate) fn forget_savepoints(&mut self) {
-        for (_, undo) in std::mem::take(&mut self.desk.undo) {
+        while let Some((_, undo)) = self.desk.undo.pop() {
             undo.saved.into_values().flatten().for_each(|private| self.discard(private.state));
         }
     }
