@@ -9,6 +9,7 @@ use pentimento_storage::PageId;
 
 use crate::bounds::{KeyBounds, end_of_prefix};
 use crate::lookup;
+use crate::node::Node;
 use crate::pages::ReadPages;
 use crate::path::{Path, Way};
 use crate::range::{Entry, Range};
@@ -81,6 +82,15 @@ impl<'p, P: ReadPages> Tree<'p, P> {
         let (_, leaf) = Path::seek_unread(self.pages, self.root, key)?;
         self.pages.prefetch(leaf);
         Ok(())
+    }
+
+    /// Whether all of the tree stands in its root's page, so that it is as it was while that is.
+    ///
+    /// # Errors
+    /// When the page cannot be read or is damaged.
+    pub fn is_one_page(&self) -> Result<bool, P::Error> {
+        let root = Node::read(self.pages, self.root)?;
+        Ok(root.is_leaf() && root.delta().is_none())
     }
 
     /// Whether there are no entries.

@@ -70,7 +70,7 @@ pub use place::MAX_REGISTER;
 #[doc(hidden)]
 pub use planted::Bug;
 pub use prefetch::{CACHE_LINE, Hint, prefetch, prefetch_line};
-pub use read::Pin;
+pub use read::{Pin, VersionId};
 pub use reclaim::Progress;
 pub use relocate::{Copied, Extent, Moved, Placed, Tail, slots_of_body};
 pub use reserve::prepare_room;

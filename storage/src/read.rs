@@ -20,6 +20,13 @@ use std::ops::Range;
 /// The slot of a pin that has ended.
 const ENDED: usize = usize::MAX;
 
+/// Which version of a page it is, of all that the page has in any store of this process. The same one has the same bytes, always.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VersionId {
+    store: u64,
+    birth: Timestamp,
+}
+
 /// A registration as a reader: keeps one timestamp readable. Clones share it; it never moves.
 pub struct Pin {
     pub(crate) store: Arc<Store>,
@@ -163,6 +170,14 @@ impl Pin {
             }
         }
         self.store.resolve_slowly(id, self.at)
+    }
+
+    /// What tells the version of a page that this pin sees; `None` if the page has a newer one, or there is no such page.
+    #[inline]
+    #[must_use]
+    pub fn version_id(&self, id: PageId) -> Option<VersionId> {
+        let (place, birth) = self.store.table.entry(id)?.load();
+        (birth <= self.at && !place.is_nowhere()).then_some(VersionId { store: self.store.number, birth })
     }
 
     /// The body of a page at this pin.

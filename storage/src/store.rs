@@ -150,10 +150,15 @@ pub(crate) struct MetaState {
     pub user: [u8; USER_BYTES],
 }
 
+/// How many stores this process has had. Nothing is told by it but which is which.
+static STORES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
 /// Pages with history, in a medium or in memory alone.
 pub struct Store {
     pub(crate) medium: Option<Box<dyn Medium>>,
     pub(crate) options: Options,
+    /// Which of all stores of this process it is.
+    pub(crate) number: u64,
     pub(crate) table: PageTable,
     pub(crate) history: History,
     pub(crate) registry: Registry,
@@ -195,6 +200,7 @@ impl Store {
         let store = Store {
             medium,
             options,
+            number: STORES.fetch_add(1, Ordering::Relaxed),
             table: PageTable::new(),
             history: History::new(),
             registry: Registry::new(),

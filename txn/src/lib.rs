@@ -17,6 +17,7 @@ mod feed;
 mod hot;
 pub mod inspect;
 mod journal;
+mod last_tree;
 mod named;
 mod names;
 mod old_readers;

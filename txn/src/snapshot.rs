@@ -4,6 +4,7 @@
 //! for as long as it lives; clones, owned iterators and [`Bytes`] share its one registration.
 
 use crate::catalog::{self, TreeRecord};
+use crate::last_tree;
 use crate::owned::OwnedRange;
 use crate::{Error, Key, KeyBounds, Result, Timestamp};
 use bytes::Bytes;
@@ -56,8 +57,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::NoSuchTree`] if there was none at this moment.
     pub fn tree(&self, name: &str) -> Result<Tree<'_>> {
-        let record = catalog::find(self, name)?.ok_or_else(|| Error::NoSuchTree { name: name.to_owned() })?;
-        Ok(Tree { snapshot: self, record })
+        Ok(Tree { snapshot: self, record: last_tree::find(self, name)? })
     }
 
     /// Whether there was a tree of this name.
